@@ -1,0 +1,52 @@
+/* A growing byte buffer with a cap. Once an append fails (cap or memory) the buffer keeps what it had and
+ * remembers the failure: writers append without checking and ask nx_buf_err() once at the end. */
+#ifndef NX_BASE_BUF_H
+#define NX_BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/err.h"
+#include "common/base/view.h"
+
+struct nx_buf {
+    char *data;
+    size_t len;
+    size_t capacity;
+    size_t max; /* bytes; an append beyond it fails with NX_ERR_TOO_LARGE */
+    enum nx_err err;
+};
+
+void nx_buf_init(struct nx_buf *buf, size_t max_bytes);
+void nx_buf_release(struct nx_buf *buf);
+/* Empties it and forgets a failure; keeps the memory. */
+void nx_buf_clear(struct nx_buf *buf);
+enum nx_err nx_buf_err(const struct nx_buf *buf) NX_WARN_UNUSED;
+/* Gives the bytes to the caller (nx_free them) and leaves the buffer empty. */
+char *nx_buf_take(struct nx_buf *buf, size_t *len);
+
+/* Room for `len` more bytes at data + len, which the caller fills and then adds to `len`. */
+enum nx_err nx_buf_reserve(struct nx_buf *buf, size_t len) NX_WARN_UNUSED;
+void nx_buf_append(struct nx_buf *buf, const void *bytes, size_t len);
+void nx_buf_append_view(struct nx_buf *buf, struct nx_view view);
+void nx_buf_append_str(struct nx_buf *buf, const char *text);
+void nx_buf_append_char(struct nx_buf *buf, char c);
+void nx_buf_printf(struct nx_buf *buf, const char *format, ...) NX_PRINTF(2, 3);
+void nx_buf_vprintf(struct nx_buf *buf, const char *format, va_list args) NX_PRINTF(2, 0);
+
+/* Fixed-width little-endian and LEB128 integers (varint = zig-zag), the encodings of the disk formats. */
+void nx_buf_put_u8(struct nx_buf *buf, uint8_t v);
+void nx_buf_put_u32(struct nx_buf *buf, uint32_t v);
+void nx_buf_put_u64(struct nx_buf *buf, uint64_t v);
+void nx_buf_put_uvarint(struct nx_buf *buf, uint64_t v);
+void nx_buf_put_varint(struct nx_buf *buf, int64_t v);
+/* uvarint length, then the bytes. */
+void nx_buf_put_bytes(struct nx_buf *buf, struct nx_view bytes);
+
+static inline struct nx_view nx_buf_view(const struct nx_buf *buf)
+{
+    return (struct nx_view){.ptr = buf->data, .len = buf->len};
+}
+
+#endif
