@@ -1,0 +1,53 @@
+/* What process.c and endpoints.c share. */
+#ifndef CMD_PROCESS_INTERNAL_H
+#define CMD_PROCESS_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "cmd/process.h"
+
+struct cmd_process {
+    unsigned roles;
+    struct cmd_settings settings;
+    const char *config_path; /* NULL: no file */
+    struct nx_arena arena;
+    struct nx_config *config;
+    const struct nx_clock *clock;
+    struct nx_log *root_log;
+    struct nx_log *log;
+    struct nx_telemetry *telemetry;
+    struct nx_workers *workers;
+    struct nx_http_server *http;
+    struct nx_http_server *internal_http; /* NULL: RPC is on `http` */
+    struct nx_rpc_server *rpc;
+    struct nx_ring *ring;
+    struct nx_rpc_client **clients; /* one a worker */
+    struct ingester *ing;
+    struct distributor *dist;
+    struct querier *qry;
+
+    uv_signal_t signals[3];
+    size_t signals_open;
+    struct nx_task begin;      /* the drain's first step on worker 0 */
+    struct nx_task next_step;  /* brings a `done` from another worker back to worker 0 */
+    struct client_close *client_closes;
+    atomic_size_t clients_open;
+    atomic_bool ready;
+    atomic_bool draining;
+
+    pthread_mutex_t lock; /* guards stopped */
+    pthread_cond_t changed;
+    bool stopped;
+};
+
+/* Adds /metrics, /-/healthy, /-/ready, /-/reload, /api/v1/cluster and, where no querier serves it,
+ * /api/v1/status/config. */
+enum nx_err cmd_endpoints_add(struct cmd_process *process, struct nx_http_server *http) NX_WARN_UNUSED;
+
+/* Reads the configuration again; on worker 0. The text says what came of it. */
+enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail, struct nx_buf *ignored)
+    NX_WARN_UNUSED;
+
+#endif
