@@ -15,12 +15,13 @@ struct nx_job {
     struct nx_task task;
 };
 
-/* `threads` > 1 makes it a pool: jobs start in order but run side by side. */
+/* Both counts above 0; `threads` > 1 makes it a pool: jobs start in order but run side by side. */
 enum nx_err nx_lane_new(const char *name, size_t threads, size_t capacity, struct nx_lane **out)
     NX_WARN_UNUSED;
 /* Runs what is queued, then joins. The homes must still run. */
 void nx_lane_free(struct nx_lane *lane);
-/* Sets job->home to the calling worker. NX_ERR_OVERLOADED when the queue is full: nothing is called. */
+/* Sets job->home to the calling worker. NX_ERR_OVERLOADED when the queue is full, NX_ERR_CLOSED once it is being
+ * freed: nothing is called. */
 enum nx_err nx_lane_submit(struct nx_lane *lane, struct nx_job *job) NX_WARN_UNUSED;
 size_t nx_lane_backlog(struct nx_lane *lane);
 
