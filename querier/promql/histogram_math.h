@@ -46,11 +46,18 @@ enum nx_err qry_histogram_add(struct nx_arena *arena, const struct nx_histogram 
 enum nx_err qry_histogram_sub(struct nx_arena *arena, const struct nx_histogram *a,
                               const struct nx_histogram *b, struct nx_histogram **out,
                               struct qry_histogram_notes *notes) NX_WARN_UNUSED;
-/* Compensated: *sum += h with the per-field compensation kept in *comp (both NULL at first). For sum and avg
- * (reference sections 9, 17.1). The final value is sum + comp field by field (qry_histogram_kahan_result). */
+/* Compensated: *sum += h with the per-field compensation kept in *comp (both NULL at first; then they are the
+ * caller's and changed in place). For sum and avg (reference sections 9, 17.1). The final value is sum + comp
+ * field by field. Both may be scaled in between (incremental mean): they must keep one layout. A sum and an
+ * operand of one layout take no memory. */
 enum nx_err qry_histogram_kahan_add(struct nx_arena *arena, struct nx_histogram **sum,
                                     struct nx_histogram **comp, const struct nx_histogram *h,
                                     struct qry_histogram_notes *notes) NX_WARN_UNUSED;
+/* sum + comp (which may be NULL); not compacted. */
+struct nx_histogram *qry_histogram_kahan_result(struct nx_arena *arena, const struct nx_histogram *sum,
+                                                const struct nx_histogram *comp);
+/* Whether count, sum or any bucket is infinite: an average then goes on with the incremental mean. */
+bool qry_histogram_overflows(const struct nx_histogram *h);
 
 /* Data equality, hints ignored (14.5). */
 bool qry_histogram_equal(const struct nx_histogram *a, const struct nx_histogram *b);
