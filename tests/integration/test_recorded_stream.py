@@ -1,0 +1,99 @@
+"""Streams recorded from real Prometheus servers, replayed into a replicated cluster, and the answers Prometheus gave on
+them."""
+
+import json
+import struct
+import subprocess
+
+import pytest
+
+import harness
+
+needs_data = pytest.mark.skipif(
+    not harness.TESTDATA.exists(), reason=f"no recorded streams: {harness.TESTDATA} is absent"
+)
+pytestmark = needs_data
+
+
+def requests_of(name):
+    raw = subprocess.run(
+        ["zstd", "-dc", str(harness.TESTDATA / name)], check=True, capture_output=True
+    ).stdout
+    at = 0
+    while at < len(raw):
+        (size,) = struct.unpack_from("<I", raw, at)
+        yield raw[at + 4:at + 4 + size]
+        at += 4 + size
+
+
+def replay(writer, name):
+    sent = 0
+    for body in requests_of(name):
+        answer = writer.send_raw(body)
+        assert answer.status == 204, f"request {sent}: {answer.status} {answer.text}"
+        sent += 1
+    return sent
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory, remote_pb2):
+    cluster = harness.Cluster(tmp_path_factory.mktemp("recorded")).start()
+    try:
+        writer = harness.Writer(remote_pb2, cluster.distributor.url)
+        assert replay(writer, "remote-write-1.0.bin.zst") == 654
+        yield cluster
+        cluster.stop()
+    finally:
+        cluster.kill()
+
+
+def test_every_sample_is_stored_once(replayed):
+    counts = replayed.querier.query('sum(count_over_time({__name__!=""}[32m]))', 1795209911)
+    # The stream holds 1,186,964 samples; stale markers are stored but no query counts them.
+    stored = float(counts[0]["value"][1])
+    replicas = [node.metric("narthex_ingester_samples_appended_total") for node in replayed.ingesters]
+    assert replicas == [1186964.0] * 3
+    assert 1186964 - 3215 * 2 <= stored <= 1186964
+    series = replayed.querier.query('count(last_over_time({__name__!=""}[32m]))', 1795209911)
+    assert float(series[0]["value"][1]) == 3215
+
+
+ANSWERS = harness.TESTDATA / "prometheus-answers.json"
+
+
+def test_recorded_answers_agree(replayed):
+    wrong = []
+    entries = json.loads(ANSWERS.read_text())
+    for entry in entries:
+        query = entry["query"]
+        want = entry["range"]["data"]
+        got = replayed.querier.query_range(query, entry["start"], entry["end"], entry["step"])
+        diff = harness.difference(want["resultType"], want["result"], got)
+        if diff:
+            wrong.append(f"range {query}: {diff}")
+        want = entry["instant"]["data"]
+        got = replayed.querier.query(query, entry["time"])
+        diff = harness.difference(want["resultType"], want["result"], got)
+        if diff:
+            wrong.append(f"instant {query}: {diff}")
+    assert not wrong, f"{len(wrong)} of {2 * len(entries)} answers differ:\n" + "\n".join(wrong)
+
+
+def test_metadata_is_kept(replayed):
+    metadata = replayed.querier.get("/api/v1/metadata").json["data"]
+    assert metadata["node_cpu_seconds_total"][0]["type"] == "counter"
+    assert metadata["up"][0]["type"] == "gauge" if "up" in metadata else True
+    assert len(metadata) > 500
+
+
+def test_answers_survive_a_restart(replayed):
+    query, at = "sum by (job) (count_over_time({__name__!=''}[10m]))", 1795209800
+    before = replayed.querier.query(query, at)
+    for node in replayed.ingesters:
+        node.kill()
+    for node in replayed.ingesters:
+        node.start()
+    for node in replayed.ingesters:
+        node.wait_ready()
+    replayed.wait_healthy(3)
+    assert harness.difference("vector", before, replayed.querier.query(query, at)) is None

@@ -1,0 +1,74 @@
+"""The recorded shop: native histograms, exemplars, odd values, UTF-8 names, pods that come and go."""
+
+import json
+
+import pytest
+
+import harness
+from test_recorded_stream import needs_data, replay
+
+pytestmark = needs_data
+
+END = 1795249036
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory, remote_pb2):
+    cluster = harness.Cluster(
+        tmp_path_factory.mktemp("shop"), querier_flags=["--query.features=promql-experimental-functions"]
+    ).start()
+    try:
+        writer = harness.Writer(remote_pb2, cluster.distributor.url)
+        assert replay(writer, "shop-1.0.bin.zst") == 314
+        yield cluster
+        cluster.stop()
+    finally:
+        cluster.kill()
+
+
+def test_everything_is_stored(shop):
+    for node in shop.ingesters:
+        # 503,692 samples and 15,127 native histograms
+        assert node.metric("narthex_ingester_samples_appended_total") == 503692 + 15127
+    series = shop.querier.query('count(last_over_time({__name__!=""}[21m]))', END)
+    assert float(series[0]["value"][1]) == 2238
+
+
+def test_odd_values_are_bit_exact(shop):
+    values = shop.querier.query("shop_odd_value[21m]", END)
+    texts = {value for series in values for _, value in series["values"]}
+    assert {"NaN", "+Inf", "-Inf", "-0"} <= texts
+    assert "1.7e+308" in texts
+
+
+def test_utf8_names_work(shop):
+    assert shop.querier.query('{"shop.pod_info"}', END - 60)
+    values = shop.querier.get("/api/v1/labels").json["data"]
+    assert "größe" in values
+
+
+def test_recorded_answers_agree(shop):
+    recorded = json.loads((harness.TESTDATA / "shop-answers.json").read_text())
+    end, span, step = recorded["end"], recorded["span"], recorded["step"]
+    wrong = []
+    for entry in recorded["asked"]:
+        if entry["kind"] == "instant":
+            answer = shop.querier.post("/api/v1/query", {"query": entry["query"], "time": end})
+        else:
+            answer = shop.querier.post(
+                "/api/v1/query_range",
+                {"query": entry["query"], "start": end - span, "end": end, "step": step},
+            )
+        want = entry["result"]
+        if answer.status != 200:
+            wrong.append(f"{entry['query']}: {answer.status} {answer.text[:200]}")
+            continue
+        got = answer.json["data"]
+        diff = (
+            f"type {got['resultType']}"
+            if got["resultType"] != want["resultType"]
+            else harness.difference(want["resultType"], want["result"], got["result"])
+        )
+        if diff:
+            wrong.append(f"{entry['kind']} {entry['query']}: {diff}")
+    assert not wrong, f"{len(wrong)} of {len(recorded['asked'])} answers differ:\n" + "\n".join(wrong[:40])
