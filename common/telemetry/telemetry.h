@@ -40,7 +40,9 @@ void nx_telemetry_free(struct nx_telemetry *telemetry);
 
 /* The descriptors must outlive the registry. `constant_label`/`constant_value` (may be NULL) go on every
  * series of the instance (several instances of one table: shards). Families of one name are exposed
- * together. Before the loops run. */
+ * together. The same table with the same constant label again gives the same instance. NX_ERR_EXISTS where a
+ * family of that name has another kind or already has these labels from another table. Before the loops
+ * run. */
 enum nx_err nx_telemetry_register(struct nx_telemetry *telemetry, const struct nx_metric_desc *descs,
                                   size_t count, const char *constant_label, const char *constant_value,
                                   struct nx_metrics **out) NX_WARN_UNUSED;
@@ -50,6 +52,7 @@ enum nx_err nx_telemetry_register(struct nx_telemetry *telemetry, const struct n
 void nx_metric_add(struct nx_metrics *metrics, size_t id, size_t slot, double delta);
 void nx_metric_set(struct nx_metrics *metrics, size_t id, size_t slot, double value);
 void nx_metric_observe(struct nx_metrics *metrics, size_t id, size_t slot, double value);
+/* Of a histogram, the number of observations. */
 double nx_metric_value(const struct nx_metrics *metrics, size_t id, size_t slot);
 
 static inline void nx_metric_inc(struct nx_metrics *metrics, size_t id)
@@ -66,6 +69,7 @@ enum nx_err nx_telemetry_on_collect(struct nx_telemetry *telemetry, nx_telemetry
  * exporter has them. */
 enum nx_err nx_telemetry_register_process(struct nx_telemetry *telemetry) NX_WARN_UNUSED;
 
+/* Any thread; appends. The collectors run on the caller's thread, one exposition at a time. */
 void nx_telemetry_expose(struct nx_telemetry *telemetry, struct nx_buf *out);
 
 #endif
