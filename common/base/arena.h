@@ -1,6 +1,6 @@
-/* Memory of one request, freed at once. Optional cap in bytes: the arena counts what it took from the
- * allocator, and an allocation that would pass the cap returns NULL, as one for which there is no memory
- * does; nx_arena_over() tells the two apart. Alignment 16. One thread at a time. */
+/* Memory of one request, freed at once. Optional cap in bytes: the arena counts what it took from
+ * the allocator, and an allocation that would pass the cap returns NULL, as one for which there is
+ * no memory does; nx_arena_over() tells the two apart. Alignment 16. One thread at a time. */
 #ifndef NX_BASE_ARENA_H
 #define NX_BASE_ARENA_H
 

@@ -2,9 +2,9 @@
  *
  * A fallible function returns `enum nx_err`: NX_OK (0) or a negative code, and leaves its
  * out-parameters untouched on failure. Where the reader of the error needs more than the code
- * (which label, which byte, which key), the function also takes a `struct nx_fail *`, which it fills
- * on failure only. The HTTP status in the table is what a public endpoint answers for the code unless
- * it has a reason to answer something else. */
+ * (which label, which byte, which key), the function also takes a `struct nx_fail *`, which it
+ * fills on failure only. The HTTP status in the table is what a public endpoint answers for the
+ * code unless it has a reason to answer something else. */
 #ifndef NX_BASE_ERR_H
 #define NX_BASE_ERR_H
 
@@ -14,34 +14,34 @@
 #define NX_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* X(name, value, text, HTTP status) */
-#define NX_ERR_TABLE(X)                                                                            \
-    X(OK, 0, "ok", 200)                                                                            \
-    X(ERR_NOMEM, -1, "out of memory", 503)                                                         \
-    X(ERR_INVALID, -2, "invalid input", 400)                                                       \
-    X(ERR_CORRUPT, -3, "damaged data", 500)                                                        \
-    X(ERR_TOO_LARGE, -4, "too large", 413)                                                         \
-    X(ERR_UNSUPPORTED, -5, "unsupported media type or encoding", 415)                              \
-    X(ERR_NOT_FOUND, -6, "not found", 404)                                                         \
-    X(ERR_EXISTS, -7, "already exists", 409)                                                       \
-    X(ERR_UNAVAILABLE, -8, "unavailable", 503)                                                     \
-    X(ERR_OVERLOADED, -9, "overloaded", 503)                                                       \
-    X(ERR_RATE_LIMITED, -10, "rate limited", 429)                                                  \
-    X(ERR_LIMIT, -11, "limit exceeded", 422)                                                       \
-    X(ERR_TIMEOUT, -12, "timed out", 503)                                                          \
-    X(ERR_CANCELED, -13, "canceled", 499)                                                          \
-    X(ERR_IO, -14, "input/output error", 500)                                                      \
-    X(ERR_NOSPACE, -15, "no space left on device", 503)                                            \
-    X(ERR_CONFIG, -16, "invalid configuration", 400)                                               \
-    X(ERR_UNAUTHORIZED, -17, "unauthorized", 401)                                                  \
-    X(ERR_FORBIDDEN, -18, "forbidden", 403)                                                        \
-    X(ERR_METHOD, -19, "method not allowed", 405)                                                  \
-    X(ERR_EXECUTION, -20, "execution failed", 422)                                                 \
-    X(ERR_OUT_OF_ORDER, -21, "out of order sample", 400)                                           \
-    X(ERR_TOO_OLD, -22, "too old sample", 400)                                                     \
-    X(ERR_CONFLICT, -23, "duplicate sample for timestamp", 400)                                    \
-    X(ERR_OUT_OF_BOUNDS, -24, "out of bounds", 400)                                                \
-    X(ERR_UNKNOWN_SERIES, -25, "unknown series", 404)                                              \
-    X(ERR_CLOSED, -26, "closed", 503)                                                              \
+#define NX_ERR_TABLE(X)                                               \
+    X(OK, 0, "ok", 200)                                               \
+    X(ERR_NOMEM, -1, "out of memory", 503)                            \
+    X(ERR_INVALID, -2, "invalid input", 400)                          \
+    X(ERR_CORRUPT, -3, "damaged data", 500)                           \
+    X(ERR_TOO_LARGE, -4, "too large", 413)                            \
+    X(ERR_UNSUPPORTED, -5, "unsupported media type or encoding", 415) \
+    X(ERR_NOT_FOUND, -6, "not found", 404)                            \
+    X(ERR_EXISTS, -7, "already exists", 409)                          \
+    X(ERR_UNAVAILABLE, -8, "unavailable", 503)                        \
+    X(ERR_OVERLOADED, -9, "overloaded", 503)                          \
+    X(ERR_RATE_LIMITED, -10, "rate limited", 429)                     \
+    X(ERR_LIMIT, -11, "limit exceeded", 422)                          \
+    X(ERR_TIMEOUT, -12, "timed out", 503)                             \
+    X(ERR_CANCELED, -13, "canceled", 499)                             \
+    X(ERR_IO, -14, "input/output error", 500)                         \
+    X(ERR_NOSPACE, -15, "no space left on device", 503)               \
+    X(ERR_CONFIG, -16, "invalid configuration", 400)                  \
+    X(ERR_UNAUTHORIZED, -17, "unauthorized", 401)                     \
+    X(ERR_FORBIDDEN, -18, "forbidden", 403)                           \
+    X(ERR_METHOD, -19, "method not allowed", 405)                     \
+    X(ERR_EXECUTION, -20, "execution failed", 422)                    \
+    X(ERR_OUT_OF_ORDER, -21, "out of order sample", 400)              \
+    X(ERR_TOO_OLD, -22, "too old sample", 400)                        \
+    X(ERR_CONFLICT, -23, "duplicate sample for timestamp", 400)       \
+    X(ERR_OUT_OF_BOUNDS, -24, "out of bounds", 400)                   \
+    X(ERR_UNKNOWN_SERIES, -25, "unknown series", 404)                 \
+    X(ERR_CLOSED, -26, "closed", 503)                                 \
     X(ERR_INTERNAL, -27, "internal error", 500)
 
 enum nx_err {
@@ -66,8 +66,9 @@ struct nx_fail {
     char text[512];
 };
 
-/* Records a failure (the text is cut at the buffer's end, on a UTF-8 boundary) and returns `code`, so
- * that a function can end in `return nx_fail_set(fail, NX_ERR_INVALID, "...")`. `fail` may be NULL. */
+/* Records a failure (the text is cut at the buffer's end, on a UTF-8 boundary) and returns `code`,
+ * so that a function can end in `return nx_fail_set(fail, NX_ERR_INVALID, "...")`. `fail` may be
+ * NULL. */
 enum nx_err nx_fail_set(struct nx_fail *fail, enum nx_err code, const char *format, ...)
     NX_PRINTF(3, 4);
 

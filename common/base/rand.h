@@ -1,5 +1,5 @@
-/* Randomness behind an interface: the system's for identities and jitter, a seeded one for tests and
- * simulation. */
+/* Randomness behind an interface: the system's for identities and jitter, a seeded one for tests
+ * and simulation. */
 #ifndef NX_BASE_RAND_H
 #define NX_BASE_RAND_H
 

@@ -1,4 +1,5 @@
-/* A thread-safe reference count, for what several threads share read-only (ring views, blocks, bodies). */
+/* A thread-safe reference count, for what several threads share read-only (ring views, blocks,
+ * bodies). */
 #ifndef NX_BASE_REFCOUNT_H
 #define NX_BASE_REFCOUNT_H
 

@@ -1,7 +1,7 @@
 /* Clocks behind an interface, and Prometheus durations.
  *
- * Wall time is milliseconds since the Unix epoch; monotonic time is nanoseconds from an arbitrary origin.
- * Tests pass a manual clock, so that nothing needs to sleep. */
+ * Wall time is milliseconds since the Unix epoch; monotonic time is nanoseconds from an arbitrary
+ * origin. Tests pass a manual clock, so that nothing needs to sleep. */
 #ifndef NX_BASE_TIME_H
 #define NX_BASE_TIME_H
 
@@ -37,16 +37,18 @@ static inline uint64_t nx_now_ns(const struct nx_clock *clock)
     return clock->mono_ns(clock);
 }
 
-/* A Prometheus duration ("1h30m", "15d", "500ms", "0"; units y w d h m s ms, each once, in that order) to
- * milliseconds. NX_ERR_INVALID with Prometheus's text otherwise. */
-enum nx_err nx_duration_parse(struct nx_view text, int64_t *ms, struct nx_fail *fail) NX_WARN_UNUSED;
+/* A Prometheus duration ("1h30m", "15d", "500ms", "0"; units y w d h m s ms, each once, in that
+ * order) to milliseconds. NX_ERR_INVALID with Prometheus's text otherwise. */
+enum nx_err nx_duration_parse(struct nx_view text, int64_t *ms,
+                              struct nx_fail *fail) NX_WARN_UNUSED;
 /* The canonical text ("1h30m", "0s"); needs at most NX_DURATION_MAX bytes with the NUL. */
 #define NX_DURATION_MAX 48
 void nx_duration_format(int64_t ms, char *out, size_t size);
 
 /* "2006-01-02T15:04:05.000Z" (RFC 3339, UTC). Needs 32 bytes. */
 void nx_time_format_rfc3339(int64_t ms, char *out, size_t size);
-/* RFC 3339 with optional fraction and zone. */
+/* RFC 3339: "2006-01-02T15:04:05", an optional fraction (kept to the millisecond), then "Z" or
+ * "+hh:mm". */
 enum nx_err nx_time_parse_rfc3339(struct nx_view text, int64_t *ms) NX_WARN_UNUSED;
 
 /* Proleptic Gregorian calendar in UTC, any year; `wday` 0 = Sunday, `yday` 1 = January 1st. */
