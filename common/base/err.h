@@ -10,6 +10,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define NX_WARN_UNUSED __attribute__((warn_unused_result))
 #define NX_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
@@ -74,5 +78,9 @@ enum nx_err nx_fail_set(struct nx_fail *fail, enum nx_err code, const char *form
 
 /* fail->text, or the code's own text where none was recorded. */
 const char *nx_fail_text(const struct nx_fail *fail);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

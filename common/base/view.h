@@ -24,7 +24,7 @@ static inline struct nx_view nx_view_of(const char *text)
 
 static inline struct nx_view nx_view_make(const void *ptr, size_t len)
 {
-    return (struct nx_view){.ptr = ptr, .len = len};
+    return (struct nx_view){.ptr = (const char *)ptr, .len = len};
 }
 
 static inline bool nx_view_eq(struct nx_view a, struct nx_view b)
