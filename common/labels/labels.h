@@ -1,6 +1,6 @@
-/* Label sets. A set is an array of (name, value) views sorted by name in byte order, names unique, no
- * empty names or values (an empty value means the label is absent). Sets do not own their bytes: they live
- * in an arena, a receive buffer or a series table. Pure functions, any thread. */
+/* Label sets. A set is an array of (name, value) views sorted by name in byte order, names unique,
+ * no empty names or values (an empty value means the label is absent). Sets do not own their bytes:
+ * they live in an arena, a receive buffer or a series table. Pure functions, any thread. */
 #ifndef NX_LABELS_LABELS_H
 #define NX_LABELS_LABELS_H
 
@@ -39,15 +39,20 @@ uint64_t nx_labels_hash(struct nx_labels labels);
 /* Names and their bytes copied into the arena; items is NULL on failure with count > 0. */
 struct nx_labels nx_labels_copy(struct nx_arena *arena, struct nx_labels labels);
 
-/* `{a="b", c="d"}` with Go-quoted values, as Prometheus prints label sets; with the metric name in front
- * (`name{a="b"}`) where it has one and the name is a legacy name, inside the braces quoted otherwise. */
+/* `{a="b", c="d"}` with Go-quoted values, as Prometheus prints label sets; with the metric name in
+ * front
+ * (`name{a="b"}`) where it has one and the name is a legacy name, inside the braces quoted
+ * otherwise. */
 void nx_labels_print(struct nx_buf *buf, struct nx_labels labels);
-/* Go's %q of a string. */
+/* The same with the metric name as one label among the others: `{__name__="name", a="b"}`, the form
+ * of Prometheus's error texts. */
+void nx_labels_print_plain(struct nx_buf *buf, struct nx_labels labels);
+/* Go's %q of a string (base/quote.h). */
 void nx_print_quoted(struct nx_buf *buf, struct nx_view text);
 
-/* Binary form for logs, blocks and the wire: uvarint count, then per label name and value as
- * nx_buf_put_bytes. Decoding aliases the source and checks order, uniqueness and emptiness; at most
- * max_labels pairs. */
+/* Binary form for logs, blocks and the wire (docs/formats/series-id.md): uvarint count, then per
+ * label name and value as nx_buf_put_bytes. Decoding aliases the source and checks order,
+ * uniqueness and emptiness (NX_ERR_CORRUPT); more than max_labels pairs are NX_ERR_LIMIT. */
 void nx_labels_encode(struct nx_buf *buf, struct nx_labels labels);
 enum nx_err nx_labels_decode(struct nx_cursor *cur, struct nx_arena *arena, size_t max_labels,
                              struct nx_labels *out) NX_WARN_UNUSED;
@@ -69,9 +74,10 @@ struct nx_labels_builder {
 void nx_labels_builder_init(struct nx_labels_builder *builder, struct nx_arena *arena,
                             struct nx_labels base);
 /* An empty value deletes. The views must outlive the result. */
-void nx_labels_builder_set(struct nx_labels_builder *builder, struct nx_view name, struct nx_view value);
+void nx_labels_builder_set(struct nx_labels_builder *builder, struct nx_view name,
+                           struct nx_view value);
 void nx_labels_builder_del(struct nx_labels_builder *builder, struct nx_view name);
-enum nx_err nx_labels_builder_take(struct nx_labels_builder *builder, struct nx_labels *out)
-    NX_WARN_UNUSED;
+enum nx_err nx_labels_builder_take(struct nx_labels_builder *builder,
+                                   struct nx_labels *out) NX_WARN_UNUSED;
 
 #endif

@@ -1,7 +1,8 @@
-/* Series identity: 128-bit XXH3 over the tenant and the canonical label set (architecture: section 3).
+/* Series identity: 128-bit XXH3 over the tenant and the canonical label set (architecture: section
+ * 3).
  *
- * Hashed bytes: tenant, 0xFF, then per label name, 0xFF, value, 0xFF. 0xFF never occurs in UTF-8, so
- * different inputs give different byte strings. Ids are part of the wire and disk formats. */
+ * Hashed bytes: tenant, 0xFF, then per label name, 0xFF, value, 0xFF. 0xFF never occurs in UTF-8,
+ * so different inputs give different byte strings. Ids are part of the wire and disk formats. */
 #ifndef NX_LABELS_SERIES_ID_H
 #define NX_LABELS_SERIES_ID_H
 
