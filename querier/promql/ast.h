@@ -71,7 +71,8 @@ struct qry_pos {
 
 /* --- durations ------------------------------------------------------------------------------------------ */
 /* A duration where one is required: a literal, or an expression over literals, step(), range(), min_of and
- * max_of, whose value depends on the query (evaluated by qry_duration_eval). */
+ * max_of, whose value depends on the query (qry_resolve_durations). A literal in parentheses is an expression:
+ * POS over the literal, wrapped. */
 enum qry_duration_op {
     QRY_DUR_LITERAL, QRY_DUR_STEP, QRY_DUR_RANGE, QRY_DUR_MIN_OF, QRY_DUR_MAX_OF,
     QRY_DUR_ADD, QRY_DUR_SUB, QRY_DUR_MUL, QRY_DUR_DIV, QRY_DUR_MOD, QRY_DUR_POW, QRY_DUR_NEG, QRY_DUR_POS,
@@ -82,13 +83,14 @@ struct qry_duration {
     double seconds;     /* literal */
     bool is_duration;   /* literal written with units */
     bool wrapped;       /* in parentheses */
+    uint16_t depth;     /* levels of the tree from here down, itself included */
     struct qry_duration *lhs, *rhs; /* unary: rhs only */
 };
 
 /* --- selectors' time modifiers, shared with subqueries ------------------------------------------------------ */
 enum qry_at { QRY_AT_NONE, QRY_AT_TIME, QRY_AT_START, QRY_AT_END };
 struct qry_modifiers {
-    struct qry_duration *offset; /* NULL: none; signed */
+    struct qry_duration *offset; /* NULL: none, or a literal 0; signed */
     int64_t offset_ms;           /* its value where it is a literal, and after qry_resolve_durations */
     enum qry_at at;
     int64_t at_ms;
@@ -127,6 +129,7 @@ struct qry_matching {
     struct nx_view *include; /* group_left/group_right (...) */
     size_t include_count;
     bool has_fill_lhs, has_fill_rhs;
+    bool fill_both; /* written as fill(v) */
     double fill_lhs, fill_rhs;
 };
 
@@ -157,6 +160,7 @@ struct qry_call {
 struct qry_expr {
     enum qry_node_kind kind;
     enum qry_type type;
+    uint16_t depth; /* levels of the tree from here down, itself included */
     struct qry_pos pos;
     union {
         struct {
@@ -176,6 +180,11 @@ struct qry_expr {
         struct qry_aggregate aggregate;
     };
 };
+
+/* Limits of a query's tree. Prometheus has none; they keep every recursion over a tree off the stack's end. */
+#define QRY_MAX_NESTING 1000   /* parentheses, calls, signs within each other */
+#define QRY_MAX_DEPTH 2000     /* levels of a tree: a chain of binary operators leans to the left */
+#define QRY_MAX_REGEXES 10000  /* regular expressions in a query */
 
 /* A parsed query. Owns the arena with the tree and a copy of the text, and the matchers' expressions. */
 struct qry_query;

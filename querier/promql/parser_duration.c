@@ -1,0 +1,256 @@
+/* Durations in brackets and after `offset` (reference sections 2.1, 2.2).
+ *
+ * In brackets the whole arithmetic may stand. After `offset` a literal, a call or a parenthesised
+ * expression ends the duration: an operator behind it belongs to the outer expression. */
+#include "querier/promql/parser_internal.h"
+
+#include <math.h>
+
+#define PRECEDENCE_SUM 4
+#define MAX_SECONDS 9223372036.854775808 /* 2^63 ns */
+
+static struct qry_duration *parse_duration(struct qry_parser *p, int min_precedence);
+
+static uint32_t depth_of(const struct qry_duration *duration)
+{
+    return duration ? duration->depth : 0;
+}
+
+static struct qry_duration *new_duration(struct qry_parser *p, enum qry_duration_op op,
+                                         struct qry_pos pos, struct qry_duration *lhs,
+                                         struct qry_duration *rhs)
+{
+    uint32_t below = depth_of(lhs) > depth_of(rhs) ? depth_of(lhs) : depth_of(rhs);
+    if (below >= QRY_MAX_DEPTH) {
+        qry_parse_error(p, pos.start, "duration expression is too deep, the limit is %d levels",
+                        QRY_MAX_DEPTH);
+        return NULL;
+    }
+    struct qry_duration *duration = qry_parse_alloc(p, sizeof *duration);
+    if (duration)
+        *duration = (struct qry_duration){
+            .op = op, .pos = pos, .lhs = lhs, .rhs = rhs, .depth = (uint16_t)(below + 1)};
+    return duration;
+}
+
+/* The feature switch; the position is that of the expression concerned. */
+static bool enabled(struct qry_parser *p, const struct qry_duration *duration)
+{
+    if (p->features->duration_expressions)
+        return true;
+    qry_parse_error(p, duration->pos.start, "experimental duration expression is not enabled");
+    return false;
+}
+
+static bool in_range(struct qry_parser *p, double seconds, uint32_t offset)
+{
+    if (fabs(seconds) <= MAX_SECONDS)
+        return true;
+    qry_parse_error(p, offset, "duration out of range");
+    return false;
+}
+
+static bool is_number(enum qry_token_type type)
+{
+    return type == QRY_TOK_NUMBER || type == QRY_TOK_DURATION;
+}
+
+static struct qry_duration *parse_literal(struct qry_parser *p)
+{
+    struct qry_token token = qry_take(p);
+    struct qry_pos pos = {token.pos, qry_token_end(&token)};
+    struct qry_duration *literal = new_duration(p, QRY_DUR_LITERAL, pos, NULL, NULL);
+    if (!literal || !qry_number_value(p, &token, &literal->seconds))
+        return NULL;
+    literal->is_duration = token.type == QRY_TOK_DURATION;
+    return literal;
+}
+
+/* step(), range() */
+static struct qry_duration *parse_query_value(struct qry_parser *p)
+{
+    struct qry_token name = qry_take(p);
+    if (!qry_expect(p, QRY_TOK_LEFT_PAREN) || !qry_expect(p, QRY_TOK_RIGHT_PAREN))
+        return NULL;
+    enum qry_duration_op op = name.type == QRY_TOK_STEP ? QRY_DUR_STEP : QRY_DUR_RANGE;
+    struct qry_pos pos = {name.pos, p->last_closing};
+    struct qry_duration *call = new_duration(p, op, pos, NULL, NULL);
+    return call && enabled(p, call) ? call : NULL;
+}
+
+/* min_of(a, b), max_of(a, b) */
+static struct qry_duration *parse_min_max(struct qry_parser *p)
+{
+    struct qry_token name = qry_take(p);
+    if (!qry_expect(p, QRY_TOK_LEFT_PAREN))
+        return NULL;
+    struct qry_duration *lhs = parse_duration(p, PRECEDENCE_SUM);
+    if (!lhs || !qry_expect(p, QRY_TOK_COMMA))
+        return NULL;
+    struct qry_duration *rhs = parse_duration(p, PRECEDENCE_SUM);
+    if (!rhs || !qry_expect(p, QRY_TOK_RIGHT_PAREN))
+        return NULL;
+    enum qry_duration_op op = name.type == QRY_TOK_MIN_OF ? QRY_DUR_MIN_OF : QRY_DUR_MAX_OF;
+    struct qry_pos pos = {lhs->pos.start, rhs->pos.end};
+    struct qry_duration *call = new_duration(p, op, pos, lhs, rhs);
+    return call && enabled(p, call) ? call : NULL;
+}
+
+/* Marks an expression as parenthesised; a literal becomes one by way of a plus sign. */
+static struct qry_duration *wrap(struct qry_parser *p, struct qry_duration *inner, uint32_t start)
+{
+    if (inner->op == QRY_DUR_LITERAL) {
+        struct qry_pos pos = {start, inner->pos.end};
+        inner = new_duration(p, QRY_DUR_POS, pos, NULL, inner);
+    }
+    if (inner)
+        inner->wrapped = true;
+    return inner;
+}
+
+static struct qry_duration *parse_parens(struct qry_parser *p, bool gated)
+{
+    struct qry_token open = qry_take(p);
+    struct qry_duration *inner = parse_duration(p, PRECEDENCE_SUM);
+    if (!inner || !qry_expect(p, QRY_TOK_RIGHT_PAREN) || (gated && !enabled(p, inner)))
+        return NULL;
+    return wrap(p, inner, open.pos);
+}
+
+static struct qry_duration *parse_primary(struct qry_parser *p)
+{
+    enum qry_token_type type = qry_peek(p);
+
+    if (is_number(type)) {
+        struct qry_duration *literal = parse_literal(p);
+        return literal && in_range(p, literal->seconds, literal->pos.start) ? literal : NULL;
+    }
+    if (type == QRY_TOK_STEP || type == QRY_TOK_RANGE)
+        return parse_query_value(p);
+    if (type == QRY_TOK_MIN_OF || type == QRY_TOK_MAX_OF)
+        return parse_min_max(p);
+    if (type == QRY_TOK_LEFT_PAREN)
+        return parse_parens(p, true);
+    qry_unexpected(p);
+    return NULL;
+}
+
+static struct qry_duration *apply_sign(struct qry_parser *p, const struct qry_token *sign,
+                                       struct qry_duration *operand)
+{
+    bool minus = sign->type == QRY_TOK_SUB;
+    if (operand->op != QRY_DUR_LITERAL) {
+        struct qry_pos pos = {sign->pos, operand->pos.end};
+        return minus ? new_duration(p, QRY_DUR_NEG, pos, NULL, operand) : operand;
+    }
+    if (minus)
+        operand->seconds = -operand->seconds;
+    if (!in_range(p, operand->seconds, sign->pos))
+        return NULL;
+    operand->pos.start = sign->pos;
+    return operand;
+}
+
+static struct qry_duration *parse_unary(struct qry_parser *p)
+{
+    if (qry_peek(p) != QRY_TOK_ADD && qry_peek(p) != QRY_TOK_SUB)
+        return parse_primary(p);
+    struct qry_token sign = qry_take(p);
+    struct qry_duration *operand = parse_duration(p, QRY_PRECEDENCE_POWER);
+    return operand ? apply_sign(p, &sign, operand) : NULL;
+}
+
+static int operator_of(enum qry_token_type type, enum qry_duration_op *op)
+{
+    switch ((int)type) {
+    case QRY_TOK_ADD:
+        *op = QRY_DUR_ADD;
+        return PRECEDENCE_SUM;
+    case QRY_TOK_SUB:
+        *op = QRY_DUR_SUB;
+        return PRECEDENCE_SUM;
+    case QRY_TOK_MUL:
+        *op = QRY_DUR_MUL;
+        return PRECEDENCE_SUM + 1;
+    case QRY_TOK_DIV:
+        *op = QRY_DUR_DIV;
+        return PRECEDENCE_SUM + 1;
+    case QRY_TOK_MOD:
+        *op = QRY_DUR_MOD;
+        return PRECEDENCE_SUM + 1;
+    case QRY_TOK_POW:
+        *op = QRY_DUR_POW;
+        return QRY_PRECEDENCE_POWER;
+    default:
+        return 0;
+    }
+}
+
+static struct qry_duration *parse_binary(struct qry_parser *p, struct qry_duration *lhs,
+                                         enum qry_duration_op op, int precedence)
+{
+    struct qry_token token = qry_take(p);
+    struct qry_duration *rhs = parse_duration(p, op == QRY_DUR_POW ? precedence : precedence + 1);
+    if (!rhs || !enabled(p, lhs))
+        return NULL;
+    bool zero = rhs->op == QRY_DUR_LITERAL && rhs->seconds == 0;
+    if (zero && (op == QRY_DUR_DIV || op == QRY_DUR_MOD)) {
+        qry_parse_error(p, token.pos, op == QRY_DUR_DIV ? "division by zero" : "modulo by zero");
+        return NULL;
+    }
+    return new_duration(p, op, (struct qry_pos){lhs->pos.start, rhs->pos.end}, lhs, rhs);
+}
+
+static struct qry_duration *parse_duration(struct qry_parser *p, int min_precedence)
+{
+    if (++p->nesting > QRY_MAX_NESTING) {
+        (void)qry_peek(p);
+        qry_parse_error(p, p->token.pos,
+                        "duration expression is nested too deeply, the limit is %d levels",
+                        QRY_MAX_NESTING);
+        return NULL;
+    }
+    struct qry_duration *duration = parse_unary(p);
+    while (duration) {
+        enum qry_duration_op op;
+        int precedence = operator_of(qry_peek(p), &op);
+        if (precedence == 0 || precedence < min_precedence)
+            break;
+        duration = parse_binary(p, duration, op, precedence);
+    }
+    p->nesting--;
+    return p->err == NX_OK ? duration : NULL;
+}
+
+struct qry_duration *qry_parse_positive_duration(struct qry_parser *p)
+{
+    struct qry_duration *duration = parse_duration(p, PRECEDENCE_SUM);
+    if (duration && duration->op == QRY_DUR_LITERAL && !(duration->seconds > 0)) {
+        qry_parse_error(p, duration->pos.start, "duration must be greater than 0");
+        return NULL;
+    }
+    return duration;
+}
+
+struct qry_duration *qry_parse_offset_duration(struct qry_parser *p)
+{
+    if (qry_peek(p) != QRY_TOK_ADD && qry_peek(p) != QRY_TOK_SUB)
+        return parse_primary(p);
+
+    struct qry_token sign = qry_take(p);
+    struct qry_duration *operand;
+    if (is_number(qry_peek(p)))
+        operand = parse_literal(p);
+    else if (qry_peek(p) == QRY_TOK_LEFT_PAREN)
+        operand = parse_parens(p, false);
+    else
+        operand = parse_primary(p);
+    return operand ? apply_sign(p, &sign, operand) : NULL;
+}
+
+int64_t qry_duration_literal_ms(const struct qry_duration *duration)
+{
+    if (!duration || duration->op != QRY_DUR_LITERAL)
+        return 0;
+    return (int64_t)(round(duration->seconds * 1e9) / 1e6);
+}
