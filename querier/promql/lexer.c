@@ -218,7 +218,7 @@ static enum qry_token_type keyword(const struct qry_lexer *lexer, struct nx_view
 
 static void lex_word(struct qry_lexer *lexer, struct qry_token *token)
 {
-    bool colon = false;
+    bool colon = lexer->text.ptr[lexer->start] == ':';
     while (lexer->pos < lexer->text.len) {
         char c = lexer->text.ptr[lexer->pos];
         if (!qry_is_alpha(c) && !qry_is_digit(c) && c != ':')
