@@ -1,5 +1,5 @@
-/* The distributor: receives samples, validates them, places every series on its owners and answers when a
- * majority of them has it on disk. */
+/* The distributor: receives samples, validates them, places every series on its owners and answers
+ * when a majority of them has it on disk. */
 #ifndef DIST_DISTRIBUTOR_H
 #define DIST_DISTRIBUTOR_H
 
@@ -38,8 +38,8 @@ struct dist_deps {
 
 /* Adds its routes; before the workers start. */
 enum nx_err dist_new(const struct dist_deps *deps, struct distributor **out) NX_WARN_UNUSED;
-/* After the HTTP server has stopped: `done` when no push is in flight any more (or after the push time-out). Called
- * on worker 0; `done` too. */
+/* After the HTTP server has stopped: `done` when no push is in flight any more (or after the push
+ * time-out). Called on worker 0; `done` too. */
 void dist_drain(struct distributor *dist, void (*done)(void *user), void *user);
 /* After the workers have stopped. */
 void dist_free(struct distributor *dist);

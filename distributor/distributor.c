@@ -1,0 +1,219 @@
+/* Life cycle: one dist_worker a worker (cache, pusher), shared loads and budget. A push counts in
+ * `pushes`; the running distributor holds one of its own, which drain gives back, so that whoever
+ * brings the number to zero (any worker) knows that the drain is over and tells worker 0. */
+#include "distributor/distributor.h"
+
+#include <assert.h>
+
+#include "common/base/alloc.h"
+#include "distributor/distributor_internal.h"
+#include "distributor/metrics.h"
+
+enum { DRAIN_SLACK_MS = 1000, RETRY_AFTER_S = 1 };
+
+/* --- the real cluster
+ * ------------------------------------------------------------------------------------------ */
+
+static struct dist_worker *worker_of(struct dist_cluster *cluster)
+{
+    return (struct dist_worker *)(void *)((char *)cluster - offsetof(struct dist_worker, cluster));
+}
+
+static struct nx_ring_view *acquire(struct dist_cluster *cluster)
+{
+    return nx_ring_acquire(worker_of(cluster)->dist->deps.ring);
+}
+
+static void release(struct dist_cluster *cluster, struct nx_ring_view *view)
+{
+    (void)cluster;
+    nx_ring_release(view);
+}
+
+static void report(struct dist_cluster *cluster, const char *member_name, enum nx_err outcome)
+{
+    nx_ring_report(worker_of(cluster)->dist->deps.ring, member_name, outcome);
+}
+
+static enum nx_err call(struct dist_cluster *cluster, const struct nx_rpc_call_options *options)
+{
+    struct nx_rpc_call *handle = NULL;
+    return nx_rpc_call(worker_of(cluster)->client, options, &handle);
+}
+
+/* --- drain
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void on_drain_timer_closed(uv_handle_t *handle)
+{
+    struct distributor *dist = handle->data;
+    dist->drained(dist->drained_user);
+}
+
+static bool finish_drain(struct distributor *dist)
+{
+    int expected = DIST_DRAINING;
+    return atomic_compare_exchange_strong(&dist->drain_state, &expected, DIST_DRAINED);
+}
+
+static void run_drain_task(struct nx_task *task)
+{
+    struct distributor *dist =
+        (struct distributor *)(void *)((char *)task - offsetof(struct distributor, drain_task));
+    uv_close((uv_handle_t *)&dist->drain_timer, on_drain_timer_closed);
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct distributor *dist = timer->data;
+    if (finish_drain(dist))
+        uv_close((uv_handle_t *)&dist->drain_timer, on_drain_timer_closed);
+}
+
+static void drop_push(struct distributor *dist)
+{
+    if (atomic_fetch_sub(&dist->pushes, 1) == 1 && finish_drain(dist))
+        nx_worker_reply(nx_workers_at(dist->deps.workers, 0), &dist->drain_task);
+}
+
+static void count_push(void *user, int delta)
+{
+    struct distributor *dist = user;
+    if (delta > 0)
+        (void)atomic_fetch_add(&dist->pushes, 1);
+    else
+        drop_push(dist);
+}
+
+void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
+{
+    struct nx_worker *home = nx_workers_at(dist->deps.workers, 0);
+    assert(nx_worker_is_current(home));
+    dist->drained = done;
+    dist->drained_user = user;
+    dist->drain_timer.data = dist;
+    dist->drain_task.run = run_drain_task;
+    int err = uv_timer_init(nx_worker_loop(home), &dist->drain_timer);
+    assert(err == 0); /* neither call can fail with a callback given */
+    err = uv_timer_start(&dist->drain_timer, on_drain_timeout,
+                         (uint64_t)dist->deps.settings->push_timeout_ms + DRAIN_SLACK_MS, 0);
+    assert(err == 0);
+    (void)err;
+    atomic_store(&dist->drain_state, DIST_DRAINING);
+    drop_push(dist);
+}
+
+/* --- set-up
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void collect(void *user)
+{
+    struct distributor *dist = user;
+    size_t series = 0, bytes = 0;
+    uint64_t evictions = 0;
+    for (size_t i = 0; i < dist->worker_count; i++) {
+        series += atomic_load_explicit(&dist->workers[i].cache_series, memory_order_relaxed);
+        bytes += atomic_load_explicit(&dist->workers[i].cache_bytes, memory_order_relaxed);
+        evictions += atomic_load_explicit(&dist->workers[i].cache_evictions, memory_order_relaxed);
+    }
+    size_t used = atomic_load_explicit(&dist->budget.used_bytes, memory_order_relaxed);
+    size_t pushes = atomic_load_explicit(&dist->pushes, memory_order_relaxed);
+    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_SERIES, 0, (double)series);
+    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_BYTES, 0, (double)bytes);
+    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_EVICTIONS, 0, (double)evictions);
+    nx_metric_set(dist->metrics, DIST_METRIC_INFLIGHT_BYTES, 0, (double)used);
+    nx_metric_set(dist->metrics, DIST_METRIC_INFLIGHT_PUSHES, 0,
+                  pushes > 0 ? (double)(pushes - 1) : 0);
+}
+
+static enum nx_err init_worker(struct distributor *dist, size_t i)
+{
+    struct dist_worker *worker = &dist->workers[i];
+    worker->dist = dist;
+    worker->client = dist->deps.clients[i];
+    worker->cluster = (struct dist_cluster){
+        .acquire = acquire, .release = release, .report = report, .call = call};
+    nx_rand_system(&worker->rand);
+    size_t share = (size_t)dist->deps.settings->series_cache_bytes / dist->worker_count;
+    enum nx_err err = dist_cache_new(share, &worker->cache);
+    if (err)
+        return err;
+    struct dist_pusher_options options = {.settings = dist->deps.settings,
+                                          .cluster = &worker->cluster,
+                                          .loads = dist->loads,
+                                          .cache = worker->cache,
+                                          .budget = &dist->budget,
+                                          .clock = dist->deps.clock,
+                                          .metrics = dist->metrics,
+                                          .log = dist->deps.log,
+                                          .count = count_push,
+                                          .user = dist};
+    return dist_pusher_new(&options, &worker->pusher);
+}
+
+static enum nx_err add_routes(struct distributor *dist)
+{
+    static const char *const paths[] = {"/api/v1/write", "/api/v1/push"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        struct nx_http_route route = {.methods = NX_HTTP_POST,
+                                      .path = paths[i],
+                                      .handle = dist_write_handle,
+                                      .check = dist_write_check,
+                                      .user = dist,
+                                      .max_body_bytes = (size_t)dist->deps.settings->max_body_bytes,
+                                      .budget = &dist->budget};
+        enum nx_err err = nx_http_server_route(dist->deps.http, &route);
+        if (err)
+            return err;
+    }
+    return NX_OK;
+}
+
+static enum nx_err set_up(struct distributor *dist)
+{
+    enum nx_err err = dist_loads_new(&dist->loads);
+    if (!err)
+        err = dist_metrics_register(dist->deps.telemetry, &dist->metrics);
+    if (!err)
+        err = nx_telemetry_on_collect(dist->deps.telemetry, collect, dist);
+    for (size_t i = 0; i < dist->worker_count && !err; i++)
+        err = init_worker(dist, i);
+    return err ? err : add_routes(dist);
+}
+
+enum nx_err dist_new(const struct dist_deps *deps, struct distributor **out)
+{
+    struct distributor *dist = nx_calloc(1, sizeof *dist);
+    if (!dist)
+        return NX_ERR_NOMEM;
+    dist->deps = *deps;
+    dist->worker_count = nx_workers_count(deps->workers);
+    dist->budget.max_bytes = (size_t)deps->settings->max_inflight_bytes;
+    dist->budget.retry_after_s = RETRY_AFTER_S;
+    atomic_init(&dist->budget.used_bytes, 0);
+    atomic_init(&dist->pushes, 1);
+    atomic_init(&dist->drain_state, DIST_RUNNING);
+    dist->workers = nx_calloc(dist->worker_count, sizeof *dist->workers);
+    enum nx_err err = dist->workers ? set_up(dist) : NX_ERR_NOMEM;
+    if (err) {
+        dist_free(dist);
+        return err;
+    }
+    *out = dist;
+    return NX_OK;
+}
+
+void dist_free(struct distributor *dist)
+{
+    if (!dist)
+        return;
+    for (size_t i = 0; dist->workers && i < dist->worker_count; i++) {
+        dist_pusher_free(dist->workers[i].pusher);
+        dist_cache_free(dist->workers[i].cache);
+    }
+    nx_free(dist->workers);
+    dist_loads_free(dist->loads);
+    nx_free(dist);
+}

@@ -1,0 +1,47 @@
+/* What the distributor's routes and its life cycle share. */
+#ifndef DIST_DISTRIBUTOR_INTERNAL_H
+#define DIST_DISTRIBUTOR_INTERNAL_H
+
+#include <stdatomic.h>
+#include <uv.h>
+
+#include "common/base/rand.h"
+#include "common/net/http_server.h"
+#include "distributor/distributor.h"
+#include "distributor/push.h"
+
+/* Touched by its worker's thread only, save the published numbers. */
+struct dist_worker {
+    struct distributor *dist;
+    struct dist_cluster cluster;
+    struct nx_rpc_client *client;
+    struct dist_cache *cache;
+    struct dist_pusher *pusher;
+    struct nx_rand rand;
+    atomic_size_t cache_series, cache_bytes; /* for the collector */
+    atomic_uint_fast64_t cache_evictions;
+};
+
+enum dist_drain_state { DIST_RUNNING, DIST_DRAINING, DIST_DRAINED };
+
+struct distributor {
+    struct dist_deps deps;
+    struct nx_http_budget budget;
+    struct nx_metrics *metrics;
+    struct dist_loads *loads;
+    struct dist_worker *workers;
+    size_t worker_count;
+    /* Pushes that have not ended, and one for the running distributor itself. */
+    atomic_size_t pushes;
+    atomic_int drain_state;
+    uv_timer_t drain_timer; /* on worker 0 */
+    struct nx_task drain_task;
+    void (*drained)(void *user);
+    void *drained_user;
+};
+
+/* POST /api/v1/write and /api/v1/push; `user` is the distributor. */
+bool dist_write_check(struct nx_http_request *req, void *user);
+void dist_write_handle(struct nx_http_request *req, void *user);
+
+#endif

@@ -1,0 +1,146 @@
+/* Rows go to the owners of their partition. Metadata belongs to the partition of the series that
+ * has only its metric's name, so that the same three ingesters keep it whoever sends it. */
+#include "distributor/push_internal.h"
+
+enum { SKIPPED = UINT32_MAX };
+
+static void collect_rows(struct dist_push *push, uint32_t *partitions)
+{
+    const struct dist_batch *batch = push->request.batch;
+    size_t row = 0;
+    for (size_t i = 0; i < batch->series_count; i++) {
+        const struct dist_series *series = &batch->series[i];
+        if (series->refused || dist_series_is_empty(series))
+            continue;
+        push->row_items[row] = (uint32_t)i;
+        partitions[row++] = nx_series_id_partition(series->id, push->view->partitions);
+    }
+    push->series_rows = row;
+    for (size_t i = 0; i < batch->metadata_count; i++) {
+        if (batch->metadata[i].refused)
+            continue;
+        struct nx_label name = {.name = NX_LABEL_METRIC_NAME, .value = batch->metadata[i].metric};
+        struct nx_series_id id =
+            nx_series_id_of(push->request.tenant, (struct nx_labels){.items = &name, .count = 1});
+        push->row_items[row] = (uint32_t)i;
+        partitions[row++] = nx_series_id_partition(id, push->view->partitions);
+    }
+    push->row_count = row;
+}
+
+static bool takes_writes(const struct nx_member *member)
+{
+    return member->healthy && member->state != NX_MEMBER_LEFT &&
+           member->state != NX_MEMBER_READONLY;
+}
+
+/* One pass counts the rows of each member and lets the absent vote; `rows_of` then says how many.
+ */
+static void count_rows(struct dist_push *push, const uint32_t *partitions, uint32_t *rows_of)
+{
+    const struct nx_ring_view *view = push->view;
+    struct nx_metrics *metrics = push->pusher->options.metrics;
+    for (size_t m = 0; m < view->member_count; m++) {
+        if (!takes_writes(&view->members[m]))
+            rows_of[m] = SKIPPED;
+    }
+    size_t unhealthy = 0, missing = 0;
+    for (size_t row = 0; row < push->row_count; row++) {
+        const uint16_t *owners = nx_ring_owners(view, partitions[row]);
+        for (uint32_t k = 0; k < view->rf; k++) {
+            uint16_t m = owners[k];
+            if (m < view->member_count && rows_of[m] != SKIPPED) {
+                rows_of[m]++;
+                continue;
+            }
+            dist_quorum_vote(&push->quorum, row, DIST_VOTE_FAILED);
+            bool exists = m < view->member_count;
+            unhealthy += exists;
+            missing += !exists;
+            if (exists)
+                dist_push_note_failure(push, view->members[m].name, NX_ERR_UNAVAILABLE,
+                                       view->members[m].problem);
+            else
+                dist_push_note_failure(push, "the ring", NX_ERR_UNAVAILABLE,
+                                       "has fewer members than the replication factor");
+        }
+    }
+    nx_metric_add(metrics, DIST_METRIC_PUSH_SKIPPED, DIST_SKIP_UNHEALTHY, (double)unhealthy);
+    nx_metric_add(metrics, DIST_METRIC_PUSH_SKIPPED, DIST_SKIP_MISSING, (double)missing);
+}
+
+static enum nx_err make_leg(struct dist_push *push, size_t member, size_t rows,
+                            struct dist_leg *leg)
+{
+    const struct dist_peer *peer = &push->pusher->peers.items[member];
+    *leg = (struct dist_leg){.push = push,
+                             .member = &push->view->members[member],
+                             .name_hash = peer->name_hash,
+                             .incarnation = peer->incarnation,
+                             .life = peer->life,
+                             .load = peer->load};
+    leg->rows = nx_arena_array(&push->arena, rows, sizeof *leg->rows);
+    leg->with_labels = nx_arena_array(&push->arena, rows, sizeof *leg->with_labels);
+    return leg->rows && leg->with_labels ? NX_OK : NX_ERR_NOMEM;
+}
+
+static enum nx_err make_legs(struct dist_push *push, const uint32_t *rows_of,
+                             struct dist_leg **leg_of)
+{
+    size_t members = push->view->member_count;
+    push->legs = nx_arena_array(&push->arena, members, sizeof *push->legs);
+    if (!push->legs)
+        return NX_ERR_NOMEM;
+    for (size_t m = 0; m < members; m++) {
+        if (rows_of[m] == 0 || rows_of[m] == SKIPPED)
+            continue;
+        leg_of[m] = &push->legs[push->leg_count];
+        enum nx_err err = make_leg(push, m, rows_of[m], leg_of[m]);
+        if (err)
+            return err;
+        push->leg_count++;
+    }
+    return NX_OK;
+}
+
+static void fill_legs(struct dist_push *push, const uint32_t *partitions, struct dist_leg **leg_of)
+{
+    const struct nx_ring_view *view = push->view;
+    for (size_t row = 0; row < push->row_count; row++) {
+        const uint16_t *owners = nx_ring_owners(view, partitions[row]);
+        for (uint32_t k = 0; k < view->rf; k++) {
+            struct dist_leg *leg = owners[k] < view->member_count ? leg_of[owners[k]] : NULL;
+            if (!leg)
+                continue;
+            leg->rows[leg->row_count++] = (uint32_t)row;
+            leg->series_count += row < push->series_rows;
+        }
+    }
+}
+
+enum nx_err dist_push_route(struct dist_push *push)
+{
+    const struct dist_batch *batch = push->request.batch;
+    const struct nx_ring_view *view = push->view;
+    struct nx_arena *arena = &push->arena;
+    size_t most = batch->series_count + batch->metadata_count;
+    uint32_t *partitions = nx_arena_array(arena, most, sizeof *partitions);
+    struct dist_row_votes *votes = nx_arena_calloc(arena, most, sizeof *votes);
+    uint32_t *rows_of = nx_arena_calloc(arena, view->member_count, sizeof *rows_of);
+    struct dist_leg **leg_of =
+        nx_arena_calloc(arena, view->member_count, sizeof(struct dist_leg *));
+    push->row_items = nx_arena_array(arena, most, sizeof *push->row_items);
+    if (!partitions || !votes || !rows_of || !leg_of || !push->row_items)
+        return NX_ERR_NOMEM;
+    enum nx_err err = dist_peers_update(&push->pusher->peers, view);
+    if (err)
+        return err;
+    collect_rows(push, partitions);
+    dist_quorum_init(&push->quorum, votes, push->row_count, (uint8_t)view->rf,
+                     (uint8_t)nx_ring_write_quorum(view));
+    count_rows(push, partitions, rows_of);
+    err = make_legs(push, rows_of, leg_of);
+    if (!err)
+        fill_legs(push, partitions, leg_of);
+    return err;
+}

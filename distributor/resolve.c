@@ -1,0 +1,267 @@
+#include "distributor/resolve.h"
+
+#include "common/base/alloc.h"
+#include "common/chunk/histogram_codec.h"
+#include "distributor/receive/histogram_proto.h"
+
+enum { MAX_SHOWN_LABELS = 16 };
+
+struct resolving {
+    struct dist_resolver *resolver;
+    struct dist_batch *batch;
+    struct dist_refusals *refusals;
+    struct nx_hash128 tenant_key;
+    struct nx_fail *fail;
+};
+
+struct nx_labels dist_resolve_shown(dist_read_labels read_labels, struct nx_arena *arena,
+                                    const struct dist_series *series)
+{
+    struct nx_label *labels = NULL;
+    size_t count = 0;
+    if (read_labels(series->raw_labels, arena, MAX_SHOWN_LABELS, &labels, &count, NULL))
+        count = 0;
+    return (struct nx_labels){.items = labels,
+                              .count = count < MAX_SHOWN_LABELS ? count : MAX_SHOWN_LABELS};
+}
+
+/* The buffer's bytes as a view that lives in the arena. */
+static enum nx_err keep(struct nx_arena *arena, struct nx_buf *buf, struct nx_view *out)
+{
+    enum nx_err err = nx_buf_err(buf);
+    if (!err) {
+        struct nx_view copy = nx_arena_copy(arena, nx_buf_view(buf));
+        if (copy.ptr)
+            *out = copy;
+        else
+            err = NX_ERR_NOMEM;
+    }
+    nx_buf_release(buf);
+    return err;
+}
+
+static enum nx_err encode_labels(struct nx_arena *arena, struct nx_labels labels,
+                                 struct nx_view *out)
+{
+    struct nx_buf buf;
+    nx_buf_init(&buf, SIZE_MAX);
+    nx_labels_encode(&buf, labels);
+    return keep(arena, &buf, out);
+}
+
+/* A count far over the limit is refused unread; empty values, which do not count, may double it. */
+static enum nx_err read_valid_labels(const struct dist_settings *settings,
+                                     dist_read_labels read_labels, struct dist_batch *batch,
+                                     const struct dist_series *series, struct nx_labels *labels,
+                                     enum dist_reason *reason, bool *refused, struct nx_fail *why)
+{
+    *refused = true;
+    size_t half = series->label_count / 2;
+    if (dist_validate_label_count(settings, half, reason, why))
+        return dist_validate_label_count(settings, series->label_count, reason, why);
+    struct nx_label *items = NULL;
+    size_t count = 0;
+    enum nx_err err =
+        read_labels(series->raw_labels, &batch->arena, series->label_count, &items, &count, why);
+    if (err) {
+        *refused = false;
+        return err;
+    }
+    err = dist_validate_labels(settings, items, count, labels, reason, why);
+    *refused = err != NX_OK;
+    return err;
+}
+
+enum nx_err dist_resolve_canonical(const struct dist_settings *settings,
+                                   dist_read_labels read_labels, struct dist_batch *batch,
+                                   struct dist_series *series)
+{
+    if (series->canonical.ptr)
+        return NX_OK;
+    struct nx_labels labels;
+    enum dist_reason reason;
+    bool refused;
+    enum nx_err err =
+        read_valid_labels(settings, read_labels, batch, series, &labels, &reason, &refused, NULL);
+    return err ? err : encode_labels(&batch->arena, labels, &series->canonical);
+}
+
+static void refuse_series(struct resolving *r, struct dist_series *series, enum dist_reason reason,
+                          const struct nx_fail *why)
+{
+    series->refused = true;
+    dist_refusals_add(r->refusals, reason, (uint64_t)series->sample_count + series->histogram_count,
+                      why, dist_resolve_shown(r->resolver->read_labels, &r->batch->arena, series));
+}
+
+static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
+{
+    struct nx_labels labels;
+    enum dist_reason reason = DIST_REASON_OTHER;
+    struct nx_fail why = {.code = NX_OK};
+    bool refused = false;
+    enum nx_err err = read_valid_labels(r->resolver->settings, r->resolver->read_labels, r->batch,
+                                        series, &labels, &reason, &refused, &why);
+    if (err && refused) {
+        refuse_series(r, series, reason, &why);
+        return NX_OK;
+    }
+    if (err == NX_ERR_INVALID)
+        return nx_fail_set(r->fail, err, "%s", nx_fail_text(&why));
+    if (err)
+        return err;
+    series->id = nx_series_id_of(r->resolver->tenant, labels);
+    err = encode_labels(&r->batch->arena, labels, &series->canonical);
+    if (!err && series->label_run && r->resolver->cache)
+        series->cache_ref = dist_cache_insert(r->resolver->cache, series->cache_key,
+                                              (uint32_t)series->raw_labels.len, series->id);
+    return err;
+}
+
+static enum nx_err resolve_identity(struct resolving *r, struct dist_series *series)
+{
+    struct dist_cache *cache = r->resolver->cache;
+    if (series->label_run && cache) {
+        series->cache_key = dist_cache_key(r->tenant_key, series->raw_labels);
+        series->cache_ref =
+            dist_cache_find(cache, series->cache_key, (uint32_t)series->raw_labels.len);
+        if (series->cache_ref != DIST_NO_REF) {
+            series->id = dist_cache_id(cache, series->cache_ref);
+            r->resolver->hits++;
+            return NX_OK;
+        }
+    }
+    r->resolver->misses++;
+    return resolve_new(r, series);
+}
+
+/* False for a timestamp that is refused, which is then counted. */
+static bool take_timestamp(struct resolving *r, const struct dist_series *series, int64_t timestamp)
+{
+    const struct dist_settings *settings = r->resolver->settings;
+    enum dist_reason reason = DIST_REASON_OTHER;
+    struct nx_fail why = {.code = NX_OK};
+    if (timestamp >= DIST_MIN_TIMESTAMP_MS && timestamp <= r->resolver->now_ms)
+        return true;
+    if (!dist_validate_timestamp(settings, r->resolver->now_ms, timestamp, &reason, &why))
+        return true;
+    dist_refusals_add(r->refusals, reason, 1, &why,
+                      dist_resolve_shown(r->resolver->read_labels, &r->batch->arena, series));
+    return false;
+}
+
+static void resolve_samples(struct resolving *r, struct dist_series *series)
+{
+    struct dist_batch *batch = r->batch;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < series->sample_count; i++) {
+        size_t at = series->first_sample + i;
+        if (!take_timestamp(r, series, batch->timestamps[at]))
+            continue;
+        batch->timestamps[series->first_sample + kept] = batch->timestamps[at];
+        batch->value_bits[series->first_sample + kept++] = batch->value_bits[at];
+    }
+    series->sample_count = kept;
+}
+
+static enum nx_err encode_histogram(struct dist_batch *batch, struct dist_histogram *row)
+{
+    struct nx_buf buf;
+    nx_buf_init(&buf, SIZE_MAX);
+    nx_histogram_encode(&buf, row->histogram);
+    return keep(&batch->arena, &buf, &row->encoded);
+}
+
+static enum nx_err resolve_histograms(struct resolving *r, struct dist_series *series)
+{
+    struct dist_batch *batch = r->batch;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < series->histogram_count; i++) {
+        struct dist_histogram row = batch->histograms[series->first_histogram + i];
+        struct nx_fail why = {.code = NX_OK};
+        if (!take_timestamp(r, series, row.timestamp))
+            continue;
+        enum nx_err err = dist_histogram_reduce(&batch->arena, row.histogram);
+        if (err)
+            return err;
+        if (nx_histogram_validate(row.histogram, &why)) {
+            dist_refusals_add(r->refusals, DIST_REASON_HISTOGRAM_INVALID, 1, &why,
+                              dist_resolve_shown(r->resolver->read_labels, &batch->arena, series));
+            continue;
+        }
+        err = encode_histogram(batch, &row);
+        if (err)
+            return err;
+        batch->histograms[series->first_histogram + kept++] = row;
+    }
+    series->histogram_count = kept;
+    return NX_OK;
+}
+
+static enum nx_err resolve_exemplars(struct resolving *r, struct dist_series *series)
+{
+    struct dist_batch *batch = r->batch;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < series->exemplar_count; i++) {
+        struct dist_exemplar row = batch->exemplars[series->first_exemplar + i];
+        struct nx_label *items = NULL;
+        struct nx_labels labels;
+        size_t count = 0;
+        enum dist_reason reason;
+        enum nx_err err = r->resolver->read_labels(row.raw_labels, &batch->arena, SIZE_MAX, &items,
+                                                   &count, r->fail);
+        if (err)
+            return err;
+        if (dist_validate_timestamp(r->resolver->settings, r->resolver->now_ms, row.timestamp,
+                                    &reason, NULL) ||
+            dist_validate_exemplar_labels(items, count, &labels)) {
+            r->refusals->by_reason[DIST_REASON_EXEMPLAR_INVALID]++;
+            continue;
+        }
+        err = encode_labels(&batch->arena, labels, &row.canonical);
+        if (err)
+            return err;
+        batch->exemplars[series->first_exemplar + kept++] = row;
+    }
+    series->exemplar_count = kept;
+    return NX_OK;
+}
+
+static void resolve_metadata(struct resolving *r)
+{
+    for (size_t i = 0; i < r->batch->metadata_count; i++) {
+        struct dist_metadata *metadata = &r->batch->metadata[i];
+        enum dist_reason reason;
+        struct nx_fail why = {.code = NX_OK};
+        if (!dist_validate_metadata(r->resolver->settings, metadata, &reason, &why))
+            continue;
+        metadata->refused = true;
+        r->refusals->metadata++;
+        dist_refusals_add(r->refusals, reason, 0, &why, (struct nx_labels){NULL, 0});
+    }
+}
+
+enum nx_err dist_resolve(struct dist_resolver *resolver, struct dist_batch *batch,
+                         struct dist_refusals *refusals, struct nx_fail *fail)
+{
+    struct resolving r = {.resolver = resolver, .batch = batch, .refusals = refusals, .fail = fail};
+    r.tenant_key = nx_hash128(resolver->tenant.ptr, resolver->tenant.len);
+    enum nx_err err = NX_OK;
+    for (size_t i = 0; i < batch->series_count && !err; i++) {
+        struct dist_series *series = &batch->series[i];
+        err = resolve_identity(&r, series);
+        if (err || series->refused)
+            continue;
+        resolve_samples(&r, series);
+        err = resolve_histograms(&r, series);
+        if (!err)
+            err = resolve_exemplars(&r, series);
+    }
+    if (!err)
+        resolve_metadata(&r);
+    if (err == NX_ERR_NOMEM && nx_arena_over(&batch->arena))
+        err = nx_fail_set(fail, NX_ERR_TOO_LARGE,
+                          "the request's labels take more memory than allowed; send "
+                          "smaller batches or raise distributor.max-decoded-bytes");
+    return err;
+}

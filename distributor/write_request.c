@@ -1,0 +1,279 @@
+/* One write request from headers to answer: negotiate (before the body is read), decompress,
+ * decode, resolve, push.
+ *
+ * Everything the request keeps until its answer lies in the HTTP request's arena; the decoded body
+ * and the columns lie in a batch, which goes over to the push. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/alloc.h"
+#include "distributor/distributor_internal.h"
+#include "distributor/metrics.h"
+#include "distributor/receive/negotiate.h"
+#include "distributor/receive/remote_write_v1.h"
+#include "distributor/receive/snappy_body.h"
+#include "distributor/resolve.h"
+#include "distributor/tenant.h"
+
+/* Columns and labels take about as much as the decoded body itself. */
+enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000 };
+
+struct write_request {
+    struct dist_worker *worker;
+    struct nx_http_request *http;
+    uint64_t started_ns;
+    uint64_t received[DIST_KIND_COUNT];
+    uint64_t valid[DIST_KIND_COUNT];
+    struct dist_refusals refusals; /* found before the push */
+};
+
+/* --- answers
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* Remote write 1.0 has no written counts; Prometheus says 0. */
+static void put_written_headers(struct nx_http_request *http)
+{
+    nx_http_response_header(http, "X-Prometheus-Remote-Write-Samples-Written", "0");
+    nx_http_response_header(http, "X-Prometheus-Remote-Write-Histograms-Written", "0");
+    nx_http_response_header(http, "X-Prometheus-Remote-Write-Exemplars-Written", "0");
+}
+
+/* Spread over a few seconds, so that senders turned away together do not come back together. */
+static void put_retry_after(struct dist_worker *worker, struct nx_http_request *http)
+{
+    char seconds[8];
+    (void)snprintf(seconds, sizeof seconds, "%u", 1 + (unsigned)nx_rand_below(&worker->rand, 3));
+    nx_http_response_header(http, "Retry-After", seconds);
+}
+
+static void respond(struct dist_worker *worker, struct nx_http_request *http, int status,
+                    const char *text, uint64_t started_ns)
+{
+    uint64_t now = nx_now_ns(worker->dist->deps.clock);
+    dist_metrics_request(worker->dist->metrics, status, (double)(now - started_ns) * 1e-9);
+    put_written_headers(http);
+    if (status == 429 || status == 503)
+        put_retry_after(worker, http);
+    if (status == 204)
+        nx_http_respond(http, status, NULL, NX_VIEW(""));
+    else
+        nx_http_respond_text(http, status, text);
+}
+
+static void respond_fail(struct write_request *request, enum nx_err err, const struct nx_fail *fail)
+{
+    const char *text = fail->code == NX_OK ? nx_err_text(err) : fail->text;
+    respond(request->worker, request->http, nx_err_http(err), text, request->started_ns);
+}
+
+/* The first offender, and how much was refused with it. */
+static void respond_refused(struct write_request *request, const struct dist_refusals *pushed)
+{
+    const struct dist_refusals *own = &request->refusals;
+    const struct nx_fail *first = dist_refusals_any(own) ? &own->first : &pushed->first;
+    uint64_t points = request->received[DIST_KIND_FLOAT] + request->received[DIST_KIND_HISTOGRAM];
+    uint64_t samples = own->samples + pushed->samples;
+    uint64_t metadata = own->metadata;
+    char text[ANSWER_TEXT_BYTES];
+    if (metadata > 0)
+        (void)snprintf(text, sizeof text,
+                       "%s (refused: %" PRIu64 " of %" PRIu64 " samples, %" PRIu64 " of %" PRIu64
+                       " metadata entries; the others are stored)",
+                       first->text, samples, points, metadata,
+                       request->received[DIST_KIND_METADATA]);
+    else
+        (void)snprintf(text, sizeof text,
+                       "%s (refused: %" PRIu64 " of %" PRIu64 " samples; the others are stored)",
+                       first->text, samples, points);
+    respond(request->worker, request->http, 400, text, request->started_ns);
+}
+
+static void count_accepted(const struct write_request *request)
+{
+    struct nx_metrics *metrics = request->worker->dist->metrics;
+    for (size_t kind = 0; kind < DIST_KIND_COUNT; kind++)
+        nx_metric_add(metrics, DIST_METRIC_ACCEPTED, kind, (double)request->valid[kind]);
+}
+
+static void on_pushed(void *user, const struct dist_push_result *result)
+{
+    struct write_request *request = user;
+    dist_metrics_refusals(request->worker->dist->metrics, result->refusals);
+    if (result->err) {
+        respond_fail(request, result->err, &result->fail);
+        return;
+    }
+    count_accepted(request);
+    if (dist_refusals_any(&request->refusals) || dist_refusals_any(result->refusals))
+        respond_refused(request, result->refusals);
+    else
+        respond(request->worker, request->http, 204, "", request->started_ns);
+}
+
+/* --- the way in
+ * ---------------------------------------------------------------------------------------------- */
+
+static void count_batch(const struct dist_batch *batch, uint64_t counts[DIST_KIND_COUNT])
+{
+    for (size_t i = 0; i < batch->series_count; i++) {
+        const struct dist_series *series = &batch->series[i];
+        if (series->refused)
+            continue;
+        counts[DIST_KIND_FLOAT] += series->sample_count;
+        counts[DIST_KIND_HISTOGRAM] += series->histogram_count;
+        counts[DIST_KIND_EXEMPLAR] += series->exemplar_count;
+    }
+    for (size_t i = 0; i < batch->metadata_count; i++)
+        counts[DIST_KIND_METADATA] += !batch->metadata[i].refused;
+}
+
+static void publish_cache(struct dist_worker *worker)
+{
+    atomic_store_explicit(&worker->cache_series, dist_cache_count(worker->cache),
+                          memory_order_relaxed);
+    atomic_store_explicit(&worker->cache_bytes, dist_cache_memory_bytes(worker->cache),
+                          memory_order_relaxed);
+    atomic_store_explicit(&worker->cache_evictions, dist_cache_evictions(worker->cache),
+                          memory_order_relaxed);
+}
+
+static enum nx_err decode(struct write_request *request, size_t decoded_len,
+                          struct dist_batch *batch, struct nx_fail *fail)
+{
+    const struct dist_settings *settings = request->worker->dist->deps.settings;
+    batch->body = nx_alloc(decoded_len);
+    if (!batch->body)
+        return NX_ERR_NOMEM;
+    batch->body_len = decoded_len;
+    batch->arena.max_bytes = (size_t)settings->max_decoded_bytes * MEMORY_PER_DECODED_BYTE;
+    enum nx_err err =
+        dist_snappy_decode(nx_http_request_body(request->http), batch->body, decoded_len, fail);
+    if (err)
+        return err;
+    struct dist_decode_limits limits = {.max_series = (size_t)settings->max_series_per_request,
+                                        .max_samples = (size_t)settings->max_samples_per_request};
+    return dist_rw1_decode(nx_view_make(batch->body, decoded_len), &limits, batch, fail);
+}
+
+static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
+                           struct dist_batch *batch, struct nx_fail *fail)
+{
+    struct dist_worker *worker = request->worker;
+    struct distributor *dist = worker->dist;
+    struct dist_resolver resolver = {.settings = dist->deps.settings,
+                                     .cache = worker->cache,
+                                     .read_labels = dist_rw1_labels,
+                                     .tenant = tenant,
+                                     .now_ms = nx_now_ms(dist->deps.clock)};
+    count_batch(batch, request->received);
+    for (size_t kind = 0; kind < DIST_KIND_COUNT; kind++)
+        nx_metric_add(dist->metrics, DIST_METRIC_RECEIVED, kind, (double)request->received[kind]);
+    enum nx_err err = dist_resolve(&resolver, batch, &request->refusals, fail);
+    nx_metric_add(dist->metrics, DIST_METRIC_CACHE_REQUESTS, DIST_CACHE_HIT, (double)resolver.hits);
+    nx_metric_add(dist->metrics, DIST_METRIC_CACHE_REQUESTS, DIST_CACHE_MISS,
+                  (double)resolver.misses);
+    dist_metrics_refusals(dist->metrics, &request->refusals);
+    publish_cache(worker);
+    count_batch(batch, request->valid);
+    return err;
+}
+
+static enum nx_err read_tenant(const struct distributor *dist, struct nx_http_request *http,
+                               struct nx_view *tenant, struct nx_fail *fail)
+{
+    return dist_tenant_of(dist->deps.settings->multitenancy,
+                          nx_http_request_header(http, DIST_TENANT_HEADER), tenant, fail);
+}
+
+/* Takes over the batch and what was charged for it, in every case. */
+static void run(struct write_request *request, size_t decoded_len, struct dist_batch *batch,
+                size_t charged)
+{
+    struct distributor *dist = request->worker->dist;
+    struct nx_fail fail = {.code = NX_OK};
+    struct nx_view tenant = NX_VIEW("");
+    enum nx_err err = decode(request, decoded_len, batch, &fail);
+    if (!err)
+        err = read_tenant(dist, request->http, &tenant, &fail);
+    if (!err)
+        err = resolve(request, tenant, batch, &fail);
+    if (err) {
+        dist_pusher_give_batch(request->worker->pusher, batch);
+        dist_budget_discharge(&dist->budget, charged);
+        respond_fail(request, err, &fail);
+        return;
+    }
+    struct dist_push_request push = {.batch = batch,
+                                     .charged_bytes = charged,
+                                     .tenant = tenant,
+                                     .read_labels = dist_rw1_labels,
+                                     .done = on_pushed,
+                                     .user = request};
+    dist_push_start(request->worker->pusher, &push);
+}
+
+static struct dist_worker *worker_of(struct distributor *dist, struct nx_http_request *http)
+{
+    return &dist->workers[nx_worker_index(nx_http_request_worker(http))];
+}
+
+void dist_write_handle(struct nx_http_request *http, void *user)
+{
+    struct distributor *dist = user;
+    struct dist_worker *worker = worker_of(dist, http);
+    uint64_t started_ns = nx_now_ns(dist->deps.clock);
+    struct write_request *request =
+        nx_arena_calloc(nx_http_request_arena(http), 1, sizeof *request);
+    if (!request) {
+        respond(worker, http, 503, nx_err_text(NX_ERR_NOMEM), started_ns);
+        return;
+    }
+    request->worker = worker;
+    request->http = http;
+    request->started_ns = started_ns;
+
+    struct nx_view body = nx_http_request_body(http);
+    struct nx_fail fail = {.code = NX_OK};
+    size_t decoded_len = 0;
+    nx_metric_add(dist->metrics, DIST_METRIC_BODY_BYTES, 0, (double)body.len);
+    enum nx_err err = dist_snappy_length(body, (size_t)dist->deps.settings->max_decoded_bytes,
+                                         &decoded_len, &fail);
+    if (err) {
+        respond_fail(request, err, &fail);
+        return;
+    }
+    size_t charged = decoded_len * MEMORY_PER_DECODED_BYTE;
+    if (!dist_budget_charge(&dist->budget, charged)) {
+        respond(worker, http, 503,
+                "too many bytes of write requests in flight; retry, or raise "
+                "distributor.max-inflight-bytes",
+                started_ns);
+        return;
+    }
+    nx_metric_add(dist->metrics, DIST_METRIC_DECODED_BYTES, 0, (double)decoded_len);
+    struct dist_batch *batch = dist_pusher_take_batch(worker->pusher);
+    if (!batch) {
+        dist_budget_discharge(&dist->budget, charged);
+        respond_fail(request, NX_ERR_NOMEM, &fail);
+        return;
+    }
+    run(request, decoded_len, batch, charged);
+}
+
+bool dist_write_check(struct nx_http_request *http, void *user)
+{
+    struct distributor *dist = user;
+    struct nx_fail fail = {.code = NX_OK};
+    struct nx_view tenant;
+    enum dist_message message;
+    uint64_t started_ns = nx_now_ns(dist->deps.clock);
+    enum nx_err err = read_tenant(dist, http, &tenant, &fail);
+    if (!err)
+        err = dist_negotiate(nx_http_request_header(http, "Content-Type"),
+                             nx_http_request_header(http, "Content-Encoding"), &message, &fail);
+    if (!err)
+        return true;
+    respond(worker_of(dist, http), http, nx_err_http(err), nx_fail_text(&fail), started_ns);
+    return false;
+}
