@@ -1,5 +1,6 @@
-/* Native histograms, in the float form that PromQL computes with and in which they travel between nodes.
- * Field semantics as in Prometheus (model/histogram FloatHistogram): bucket counts are absolute. */
+/* Native histograms, in the float form that PromQL computes with and in which they travel between
+ * nodes. Field semantics as in Prometheus (model/histogram FloatHistogram): bucket counts are
+ * absolute. */
 #ifndef NX_CHUNK_HISTOGRAM_H
 #define NX_CHUNK_HISTOGRAM_H
 
@@ -11,11 +12,19 @@
 #include "common/base/err.h"
 
 #define NX_HISTOGRAM_CUSTOM_SCHEMA (-53)
+/* Of each side, and of custom bounds: what validation, the codec and the chunks take at most. */
+#define NX_HISTOGRAM_MAX_BUCKETS 65536u
 
-enum nx_reset_hint { NX_HINT_UNKNOWN = 0, NX_HINT_RESET = 1, NX_HINT_NOT_RESET = 2, NX_HINT_GAUGE = 3 };
+enum nx_reset_hint {
+    NX_HINT_UNKNOWN = 0,
+    NX_HINT_RESET = 1,
+    NX_HINT_NOT_RESET = 2,
+    NX_HINT_GAUGE = 3
+};
 
 struct nx_span {
-    int32_t offset;  /* the first: index of its first bucket; later ones: gap after the span before */
+    int32_t
+        offset; /* the first: index of its first bucket; later ones: gap after the span before */
     uint32_t length; /* buckets */
 };
 
@@ -41,8 +50,17 @@ struct nx_histogram {
 
 /* A deep copy into the arena, NULL without memory. */
 struct nx_histogram *nx_histogram_copy(struct nx_arena *arena, const struct nx_histogram *h);
-/* Prometheus's validation with its texts (reference: promql-reference section 14.2); NX_ERR_INVALID. */
-enum nx_err nx_histogram_validate(const struct nx_histogram *h, struct nx_fail *fail) NX_WARN_UNUSED;
+/* Prometheus's validation with its texts (reference: promql-reference section 14.2);
+ * NX_ERR_INVALID. */
+enum nx_err nx_histogram_validate(const struct nx_histogram *h,
+                                  struct nx_fail *fail) NX_WARN_UNUSED;
+/* Whether code may walk it: the schema is -4..8 or -53, spans and buckets agree, later offsets are
+ * not negative, bucket indexes lie within +-2^30, custom bounds cover the buckets, nothing is
+ * beyond NX_HISTOGRAM_MAX_BUCKETS. Whatever comes out of a codec or a chunk is sound; counts may be
+ * anything. */
+bool nx_histogram_is_sound(const struct nx_histogram *h);
+/* Schema, zero threshold, spans and bounds equal bit for bit. */
+bool nx_histogram_same_layout(const struct nx_histogram *a, const struct nx_histogram *b);
 /* Sum carries the stale marker's bits. */
 bool nx_histogram_is_stale(const struct nx_histogram *h);
 /* Every field equal bit for bit, hint and span layout included. */

@@ -1,10 +1,10 @@
 /* Merges the copies of a series: chunks of several replicas, of head and blocks, in any order and
  * overlapping, into one ascending sequence.
  *
- * Two values for one timestamp are resolved the same way everywhere (architecture: section 5): a number
- * beats a stale marker, then the greater bit pattern wins; a histogram beats a float; between two
- * histograms the greater (count bits, sum bits, then encoded bytes) wins. Non-gauge histograms that do not
- * come from one source in sequence lose their reset hint (unknown). */
+ * Two values for one timestamp are resolved the same way everywhere (architecture: section 5): a
+ * number beats a stale marker, then the greater bit pattern wins; a histogram beats a float;
+ * between two histograms the greater (count bits, sum bits, then encoded bytes) wins. Non-gauge
+ * histograms that do not come from one source in sequence lose their reset hint (unknown). */
 #ifndef NX_CHUNK_MERGE_H
 #define NX_CHUNK_MERGE_H
 
@@ -14,11 +14,11 @@
 int nx_sample_precedence(const struct nx_sample *a, const struct nx_sample *b);
 
 /* Takes ownership of the iterators (also on failure). */
-enum nx_err nx_merge_iter_new(struct nx_sample_iter **iters, size_t count, struct nx_sample_iter **out)
-    NX_WARN_UNUSED;
-/* Over chunks in any order, whose bytes outlive the iterator; opens each only when its time has come, and
- * skips byte-identical ones. Samples outside [min_t, max_t] are left out. */
-enum nx_err nx_chunks_iter_new(const struct nx_chunk *chunks, size_t count, int64_t min_t, int64_t max_t,
-                               struct nx_sample_iter **out) NX_WARN_UNUSED;
+enum nx_err nx_merge_iter_new(struct nx_sample_iter **iters, size_t count,
+                              struct nx_sample_iter **out) NX_WARN_UNUSED;
+/* Over chunks in any order, whose bytes outlive the iterator; opens each only when its time has
+ * come, and skips byte-identical ones. Samples outside [min_t, max_t] are left out. */
+enum nx_err nx_chunks_iter_new(const struct nx_chunk *chunks, size_t count, int64_t min_t,
+                               int64_t max_t, struct nx_sample_iter **out) NX_WARN_UNUSED;
 
 #endif

@@ -1,5 +1,5 @@
-/* A sample: a time and either a float or a native histogram; and the iterator through which everything
- * that holds samples (chunks, blocks, replica merges, test data) is read. */
+/* A sample: a time and either a float or a native histogram; and the iterator through which
+ * everything that holds samples (chunks, blocks, replica merges, test data) is read. */
 #ifndef NX_CHUNK_SAMPLE_H
 #define NX_CHUNK_SAMPLE_H
 
@@ -31,7 +31,7 @@ static inline bool nx_is_stale(double v)
 }
 
 struct nx_sample {
-    int64_t t; /* ms since the epoch */
+    int64_t t;  /* ms since the epoch */
     int64_t st; /* start timestamp in ms, 0 = unknown */
     double value;
     const struct nx_histogram *histogram; /* NULL for a float; valid until the iterator moves */
@@ -44,8 +44,8 @@ struct nx_sample_iter {
 struct nx_sample_iter_ops {
     /* 1: *out is the next sample; 0: the end; negative: an enum nx_err (damaged data, memory). */
     int (*next)(struct nx_sample_iter *it, struct nx_sample *out);
-    /* Moves to the first sample with time >= t at or after the current position (never back) and returns
-     * it as next would. */
+    /* Moves to the first sample with time >= t at or after the current position (never back) and
+     * returns it as next would. */
     int (*seek)(struct nx_sample_iter *it, int64_t t, struct nx_sample *out);
     void (*free)(struct nx_sample_iter *it);
 };
