@@ -9,9 +9,10 @@
 #include "common/base/alloc.h"
 #include "common/telemetry/telemetry_internal.h"
 
-const double nx_latency_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
-                                     0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
-const size_t nx_latency_bucket_count = sizeof(nx_latency_buckets) / sizeof(nx_latency_buckets[0]);
+const double nx_latency_buckets[NX_LATENCY_BUCKETS] = {
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
+    0.05,   0.1,     0.25,   0.5,   1,      2.5,   5,    10};
+const size_t nx_latency_bucket_count = NX_LATENCY_BUCKETS;
 
 enum nx_err nx_telemetry_new(struct nx_telemetry **out)
 {

@@ -29,7 +29,8 @@ struct nx_metric_desc {
 };
 
 /* Upper bounds in seconds from 100 us to 10 s, for request and fsync latencies. */
-extern const double nx_latency_buckets[];
+enum { NX_LATENCY_BUCKETS = 16 }; /* for static tables, which need a constant */
+extern const double nx_latency_buckets[NX_LATENCY_BUCKETS];
 extern const size_t nx_latency_bucket_count;
 
 struct nx_telemetry; /* the process's registry */

@@ -1,0 +1,453 @@
+/* Bytes to requests. llhttp runs in its strict settings: a request with both Content-Length and
+ * Transfer-Encoding, two Content-Lengths, or a transfer coding that does not end in chunked is
+ * malformed, and a malformed request ends the connection, because where the next one begins is then
+ * anybody's guess.
+ *
+ * The parser pauses at the end of each message. A request is started at once, unless it or one that
+ * still runs on the connection is unsafe (RFC 9112, 9.3.2: only safe methods may run side by side):
+ * then it is held, and parsing stops. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/net/http_server_internal.h"
+
+enum { CHUNKED_FIRST_BYTES = 16 * 1024, STOP = -1, FIELD_OVERHEAD = 4 };
+
+static struct nx_http_conn *conn_of(llhttp_t *parser)
+{
+    return parser->data;
+}
+
+static size_t max_header(const struct nx_http_conn *conn)
+{
+    return conn->shard->server->options.max_header_bytes;
+}
+
+/* For callbacks: the request is refused after the parser has returned. */
+static int stop(struct nx_http_conn *conn, int status, const char *text)
+{
+    conn->refuse_status = status;
+    conn->refuse_text = text;
+    return STOP;
+}
+
+static int on_message_begin(llhttp_t *parser)
+{
+    struct nx_http_conn *conn = conn_of(parser);
+    conn->reading = nx_http_request_new(conn);
+    if (!conn->reading) {
+        return stop(conn, 503, "out of memory");
+    }
+    conn->extra_bytes = 0;
+    conn->phase_ms = uv_now(nx_worker_loop(conn->shard->worker));
+    return 0;
+}
+
+/* Appends to the head buffer; `span` is the piece at its end. */
+static int append_head(struct nx_http_conn *conn, struct nx_http_span *span, const char *at,
+                       size_t len)
+{
+    struct nx_http_request *req = conn->reading;
+    size_t total = req->head.len + req->header_count * FIELD_OVERHEAD + len;
+    if (total > max_header(conn)) {
+        return stop(conn, 431, "request header too large");
+    }
+    nx_buf_append(&req->head, at, len);
+    if (nx_buf_err(&req->head) != NX_OK) {
+        return stop(conn, 503, "out of memory");
+    }
+    span->len += (uint32_t)len;
+    return 0;
+}
+
+static int on_url(llhttp_t *parser, const char *at, size_t len)
+{
+    struct nx_http_conn *conn = conn_of(parser);
+    return append_head(conn, &conn->reading->target, at, len);
+}
+
+/* Trailers and chunk extensions are not kept, only bounded. */
+static int skip_extra(struct nx_http_conn *conn, size_t len)
+{
+    conn->extra_bytes += len + 1;
+    return conn->extra_bytes > max_header(conn) ? stop(conn, 431, "request trailer too large") : 0;
+}
+
+static int on_extra(llhttp_t *parser, const char *at, size_t len)
+{
+    (void)at;
+    return skip_extra(conn_of(parser), len);
+}
+
+static int on_header_field(llhttp_t *parser, const char *at, size_t len)
+{
+    struct nx_http_conn *conn = conn_of(parser);
+    struct nx_http_request *req = conn->reading;
+    if (req->head_complete) {
+        return skip_extra(conn, len);
+    }
+    struct nx_http_header *last =
+        req->header_count > 0 ? &req->headers[req->header_count - 1] : NULL;
+    if (!last || last->value.at != 0) {
+        if (req->header_count == NX_HTTP_MAX_HEADERS) {
+            return stop(conn, 431, "too many request header fields");
+        }
+        if (nx_grow(&req->headers, &req->header_capacity, req->header_count + 1,
+                    sizeof(*req->headers)) != NX_OK) {
+            return stop(conn, 503, "out of memory");
+        }
+        last = &req->headers[req->header_count++];
+        *last = (struct nx_http_header){.name = {.at = (uint32_t)req->head.len}};
+    }
+    return append_head(conn, &last->name, at, len);
+}
+
+static int on_header_field_complete(llhttp_t *parser)
+{
+    struct nx_http_request *req = conn_of(parser)->reading;
+    if (!req->head_complete) {
+        req->headers[req->header_count - 1].value.at = (uint32_t)req->head.len;
+    }
+    return 0;
+}
+
+static int on_header_value(llhttp_t *parser, const char *at, size_t len)
+{
+    struct nx_http_conn *conn = conn_of(parser);
+    struct nx_http_request *req = conn->reading;
+    if (req->head_complete) {
+        return skip_extra(conn, len);
+    }
+    return append_head(conn, &req->headers[req->header_count - 1].value, at, len);
+}
+
+static enum nx_http_method method_of(const llhttp_t *parser)
+{
+    switch (parser->method) {
+    case HTTP_GET:
+        return NX_HTTP_GET;
+    case HTTP_POST:
+        return NX_HTTP_POST;
+    case HTTP_PUT:
+        return NX_HTTP_PUT;
+    case HTTP_DELETE:
+        return NX_HTTP_DELETE;
+    case HTTP_OPTIONS:
+        return NX_HTTP_OPTIONS;
+    case HTTP_HEAD:
+        return NX_HTTP_HEAD;
+    default:
+        return (enum nx_http_method)0;
+    }
+}
+
+static size_t count_headers(const struct nx_http_request *req, const char *name)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < req->header_count; i++) {
+        count +=
+            nx_view_eq_nocase(nx_http_request_span(req, req->headers[i].name), nx_view_of(name));
+    }
+    return count;
+}
+
+/* What llhttp leaves to its user (RFC 9110, 9112); 0 where all is well. */
+static int check_head(struct nx_http_conn *conn, const llhttp_t *parser)
+{
+    struct nx_http_request *req = conn->reading;
+    if (parser->http_major != 1) {
+        return stop(conn, 505, "HTTP version not supported");
+    }
+    size_t hosts = count_headers(req, "host");
+    if (hosts > 1 || (hosts == 0 && !req->http_1_0)) {
+        return stop(conn, 400, hosts > 1 ? "more than one Host header" : "missing Host header");
+    }
+    struct nx_view coding = nx_http_request_header(req, "transfer-encoding");
+    if (coding.ptr && req->http_1_0) {
+        return stop(conn, 400, "transfer encoding in HTTP/1.0");
+    }
+    if (coding.ptr && !nx_view_eq_nocase(nx_view_trim(coding), NX_VIEW("chunked"))) {
+        return stop(conn, 501, "unsupported transfer encoding");
+    }
+    return 0;
+}
+
+/* Refuses the request, but not necessarily the connection: a short body is read and forgotten. */
+static int refuse_softly(struct nx_http_request *req, int status, const char *text)
+{
+    nx_http_respond_text(req, status, text);
+    return 0;
+}
+
+/* Before any answer that comes ahead of the body: may the connection live on? */
+static void decide_discard(struct nx_http_request *req, bool has_body)
+{
+    req->discard = true;
+    bool small = req->has_content_length && req->content_length <= NX_HTTP_DISCARD_BYTES;
+    if (has_body && (!small || req->expects)) {
+        req->close_after = true;
+    }
+}
+
+static int refuse_overloaded(struct nx_http_request *req)
+{
+    char seconds[16];
+    unsigned retry = req->route->route.budget->retry_after_s;
+    (void)snprintf(seconds, sizeof(seconds), "%u", retry > 0 ? retry : 1);
+    nx_http_response_header(req, "Retry-After", seconds);
+    return refuse_softly(req, 503, "overloaded: too many request bytes in flight");
+}
+
+/* Room for the body, charged before it is taken; false when the request was refused. */
+static bool reserve_body(struct nx_http_request *req)
+{
+    const struct nx_http_budget *budget = req->route->route.budget;
+    if (req->content_length > req->max_body_bytes ||
+        (budget && req->content_length > budget->max_bytes)) {
+        refuse_softly(req, 413, "request body too large");
+        return false;
+    }
+    size_t len = (size_t)req->content_length;
+    if (len == 0) {
+        return true;
+    }
+    if (nx_http_request_charge(req, len) != NX_OK) {
+        refuse_overloaded(req);
+        return false;
+    }
+    req->body = nx_alloc(len);
+    if (!req->body) {
+        refuse_softly(req, 503, "out of memory");
+        return false;
+    }
+    req->body_capacity = len;
+    return true;
+}
+
+/* Finds the route and asks all that can be asked before the body is there. */
+static void admit(struct nx_http_request *req, bool has_body)
+{
+    bool expects_other = false;
+    struct nx_view expect = nx_http_request_header(req, "expect");
+    if (expect.ptr && !req->http_1_0) {
+        expects_other = !nx_view_eq_nocase(expect, NX_VIEW("100-continue"));
+        req->expects = has_body && !expects_other;
+    }
+    decide_discard(req, has_body);
+    int status = expects_other ? 417 : nx_http_route_find(req);
+    if (status != 0) {
+        refuse_softly(req, status, nx_http_status_text(status));
+        return;
+    }
+    const struct nx_http_route *route = &req->route->route;
+    req->max_body_bytes = route->max_body_bytes ? route->max_body_bytes
+                                                : req->conn->shard->server->options.max_body_bytes;
+    if (route->check && !route->check(req, route->user)) {
+        assert(req->answer == NX_ANSWER_ENDED);
+        return;
+    }
+    if (!reserve_body(req)) {
+        return;
+    }
+    req->discard = false;
+    req->close_after = !req->keep_alive;
+    if (req->expects) {
+        nx_http_send_continue(req);
+    }
+}
+
+static int on_headers_complete(llhttp_t *parser)
+{
+    struct nx_http_conn *conn = conn_of(parser);
+    struct nx_http_request *req = conn->reading;
+    req->head_complete = true;
+    req->started_ns = uv_hrtime();
+    nx_metric_add(conn->shard->server->metrics, NX_HTTP_IN_FLIGHT, 0, 1);
+    req->http_1_0 = parser->http_minor == 0;
+    req->keep_alive = llhttp_should_keep_alive(parser) != 0;
+    req->close_after = !req->keep_alive;
+    req->method = method_of(parser);
+    req->has_content_length = (parser->flags & F_CONTENT_LENGTH) != 0;
+    req->content_length = req->has_content_length ? parser->content_length : 0;
+    parser->upgrade =
+        0; /* no other protocol is spoken here: RFC 9110, 7.8 lets a server ignore it */
+    conn->phase_ms = uv_now(nx_worker_loop(conn->shard->worker));
+    int status = check_head(conn, parser);
+    if (status != 0) {
+        return status;
+    }
+    admit(req, (parser->flags & F_CHUNKED) || req->content_length > 0);
+    return conn->closing ? STOP : 0;
+}
+
+/* Makes room for a chunked body as it grows, within the limits. */
+static int grow_body(struct nx_http_conn *conn, size_t len)
+{
+    struct nx_http_request *req = conn->reading;
+    if (len > req->max_body_bytes - req->body_len) {
+        return stop(conn, 413, "request body too large");
+    }
+    size_t need = req->body_len + len;
+    if (need <= req->body_capacity) {
+        return 0;
+    }
+    size_t capacity = req->body_capacity ? req->body_capacity : CHUNKED_FIRST_BYTES;
+    while (capacity < need) {
+        capacity = capacity > req->max_body_bytes / 2 ? req->max_body_bytes : capacity * 2;
+    }
+    if (nx_http_request_charge(req, capacity - req->body_capacity) != NX_OK) {
+        return stop(conn, 503, "overloaded: too many request bytes in flight");
+    }
+    char *grown = nx_realloc(req->body, capacity);
+    if (!grown) {
+        return stop(conn, 503, "out of memory");
+    }
+    req->body = grown;
+    req->body_capacity = capacity;
+    return 0;
+}
+
+static int on_body(llhttp_t *parser, const char *at, size_t len)
+{
+    struct nx_http_conn *conn = conn_of(parser);
+    struct nx_http_request *req = conn->reading;
+    conn->phase_ms = uv_now(nx_worker_loop(conn->shard->worker));
+    if (req->discard) {
+        return 0;
+    }
+    if (!req->has_content_length) {
+        int status = grow_body(conn, len);
+        if (status != 0) {
+            return status;
+        }
+    }
+    if (at != req->body + req->body_len) {
+        memcpy(req->body + req->body_len, at, len);
+    }
+    req->body_len += len;
+    return 0;
+}
+
+static int on_message_complete(llhttp_t *parser)
+{
+    (void)parser;
+    return HPE_PAUSED;
+}
+
+void nx_http_parse_settings(llhttp_settings_t *settings)
+{
+    llhttp_settings_init(settings);
+    settings->on_message_begin = on_message_begin;
+    settings->on_url = on_url;
+    settings->on_header_field = on_header_field;
+    settings->on_header_field_complete = on_header_field_complete;
+    settings->on_header_value = on_header_value;
+    settings->on_headers_complete = on_headers_complete;
+    settings->on_body = on_body;
+    settings->on_message_complete = on_message_complete;
+    settings->on_chunk_extension_name = on_extra;
+    settings->on_chunk_extension_value = on_extra;
+}
+
+uv_buf_t nx_http_parse_body_room(const struct nx_http_conn *conn)
+{
+    const struct nx_http_request *req = conn->reading;
+    if (!req || !req->has_content_length || !req->body || conn->no_more || conn->saved_len > 0) {
+        return uv_buf_init(NULL, 0);
+    }
+    uv_buf_t room = {.base = req->body + req->body_len, .len = req->body_capacity - req->body_len};
+    return room;
+}
+
+static bool may_start(const struct nx_http_conn *conn, const struct nx_http_request *req)
+{
+    return conn->running == 0 || (conn->running_unsafe == 0 && nx_http_request_is_safe(req));
+}
+
+static void start(struct nx_http_request *req)
+{
+    struct nx_http_conn *conn = req->conn;
+    req->dispatched = true;
+    conn->running++;
+    conn->running_unsafe += !nx_http_request_is_safe(req);
+    req->route->route.handle(req, req->route->route.user);
+}
+
+static void message_complete(struct nx_http_conn *conn)
+{
+    struct nx_http_request *req = conn->reading;
+    conn->reading = NULL;
+    req->read = true;
+    if (!req->keep_alive) {
+        conn->no_more = true;
+    }
+    if (req->discard) {
+        if (req->close_after) {
+            conn->no_more = true;
+        }
+        nx_http_request_settle(req);
+    } else if (may_start(conn, req)) {
+        start(req);
+    } else {
+        conn->held = req;
+    }
+}
+
+void nx_http_parse_release_held(struct nx_http_conn *conn)
+{
+    struct nx_http_request *req = conn->held;
+    if (req && may_start(conn, req)) {
+        conn->held = NULL;
+        start(req);
+    }
+}
+
+bool nx_http_parse_blocked(const struct nx_http_conn *conn)
+{
+    return conn->held || conn->request_count >= NX_HTTP_MAX_PIPELINE ||
+           uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp) >
+               conn->shard->server->options.write_high_water_bytes;
+}
+
+static void parse_failed(struct nx_http_conn *conn, llhttp_errno_t err)
+{
+    int status = conn->refuse_status;
+    const char *text = conn->refuse_text;
+    conn->refuse_status = 0;
+    if (conn->closing) {
+        return;
+    }
+    char line[160];
+    if (status == 0) {
+        nx_metric_inc(conn->shard->server->metrics, NX_HTTP_MALFORMED);
+        const char *reason = llhttp_get_error_reason(&conn->parser);
+        (void)snprintf(line, sizeof(line), "malformed request: %s",
+                       reason ? reason : llhttp_errno_name(err));
+        status = err == HPE_PAUSED_H2_UPGRADE ? 505 : 400;
+        text = line;
+    }
+    nx_http_conn_refuse(conn, status, text);
+}
+
+size_t nx_http_parse_feed(struct nx_http_conn *conn, const char *bytes, size_t len)
+{
+    size_t used = 0;
+    conn->feeding = true;
+    while (used < len && !conn->closing && !conn->no_more && !nx_http_parse_blocked(conn)) {
+        llhttp_errno_t err = llhttp_execute(&conn->parser, bytes + used, len - used);
+        if (err == HPE_OK) {
+            used = len;
+        } else if (err == HPE_PAUSED) {
+            used = (size_t)(llhttp_get_error_pos(&conn->parser) - bytes);
+            llhttp_resume(&conn->parser);
+            message_complete(conn);
+        } else {
+            used = len;
+            parse_failed(conn, err);
+        }
+    }
+    conn->feeding = false;
+    return used;
+}
