@@ -168,7 +168,11 @@ static enum nx_err encode_histogram(struct dist_batch *batch, struct dist_histog
 {
     struct nx_buf buf;
     nx_buf_init(&buf, SIZE_MAX);
-    nx_histogram_encode(&buf, row->histogram);
+    enum nx_err err = nx_histogram_encode(&buf, row->histogram);
+    if (err) {
+        nx_buf_release(&buf);
+        return err;
+    }
     return keep(&batch->arena, &buf, &row->encoded);
 }
 
@@ -182,14 +186,15 @@ static enum nx_err resolve_histograms(struct resolving *r, struct dist_series *s
         if (!take_timestamp(r, series, row.timestamp))
             continue;
         enum nx_err err = dist_histogram_reduce(&batch->arena, row.histogram);
-        if (err)
-            return err;
-        if (nx_histogram_validate(row.histogram, &why)) {
+        if (!err)
+            err = nx_histogram_validate(row.histogram, &why);
+        if (!err)
+            err = encode_histogram(batch, &row);
+        if (err == NX_ERR_INVALID) {
             dist_refusals_add(r->refusals, DIST_REASON_HISTOGRAM_INVALID, 1, &why,
                               dist_resolve_shown(r->resolver->read_labels, &batch->arena, series));
             continue;
         }
-        err = encode_histogram(batch, &row);
         if (err)
             return err;
         batch->histograms[series->first_histogram + kept++] = row;

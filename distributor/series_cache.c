@@ -1,6 +1,8 @@
 /* Entries lie in one array, which doubles up to the cap; an nx_index leads from the key's low half
  * to the position. The CLOCK hand passes over the array: an entry used since its last pass gets
- * another round. */
+ * another round. A new entry
+ * counts as unused: it lies just behind the hand, and series that never come back do not push out
+ * those that do. */
 #include "distributor/series_cache.h"
 
 #include <assert.h>
@@ -157,7 +159,6 @@ uint32_t dist_cache_insert(struct dist_cache *cache, struct nx_hash128 key, uint
     entry->key = key;
     entry->id = id;
     entry->raw_len = raw_len;
-    entry->used = true;
     return ref;
 }
 

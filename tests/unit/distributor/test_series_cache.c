@@ -1,0 +1,188 @@
+#include "distributor/series_cache.h"
+
+#include "tests/unit/distributor/dist_test.h"
+
+static struct nx_hash128 key_of(uint64_t n)
+{
+    return nx_hash128(&n, sizeof n);
+}
+
+static struct nx_series_id id_of(uint64_t n)
+{
+    return (struct nx_series_id){.hi = n, .lo = ~n};
+}
+
+static void cache_finds_what_was_put_in(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
+    for (uint64_t n = 0; n < 5000; n++) {
+        assert_int_equal(dist_cache_find(cache, key_of(n), 10), DIST_NO_REF);
+        assert_int_not_equal(dist_cache_insert(cache, key_of(n), 10, id_of(n)), DIST_NO_REF);
+    }
+    assert_int_equal(dist_cache_count(cache), 5000);
+    for (uint64_t n = 0; n < 5000; n++) {
+        uint32_t ref = dist_cache_find(cache, key_of(n), 10);
+        assert_int_not_equal(ref, DIST_NO_REF);
+        assert_true(nx_series_id_eq(dist_cache_id(cache, ref), id_of(n)));
+    }
+    assert_int_equal(dist_cache_find(cache, key_of(5000), 10), DIST_NO_REF);
+    dist_cache_free(cache);
+}
+
+static void cache_every_part_of_the_key_counts(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
+    struct nx_hash128 key = {.hi = 1, .lo = 2};
+    assert_int_not_equal(dist_cache_insert(cache, key, 10, id_of(1)), DIST_NO_REF);
+    assert_int_not_equal(dist_cache_find(cache, key, 10), DIST_NO_REF);
+    assert_int_equal(dist_cache_find(cache, key, 11), DIST_NO_REF);
+    assert_int_equal(dist_cache_find(cache, (struct nx_hash128){.hi = 9, .lo = 2}, 10),
+                     DIST_NO_REF);
+    assert_int_equal(dist_cache_find(cache, (struct nx_hash128){.hi = 1, .lo = 9}, 10),
+                     DIST_NO_REF);
+    /* The same low half is the same slot: both live side by side. */
+    assert_int_not_equal(
+        dist_cache_insert(cache, (struct nx_hash128){.hi = 9, .lo = 2}, 10, id_of(2)), DIST_NO_REF);
+    assert_true(nx_series_id_eq(dist_cache_id(cache, dist_cache_find(cache, key, 10)), id_of(1)));
+    dist_cache_free(cache);
+}
+
+static void cache_tenants_do_not_share_keys(void **state)
+{
+    (void)state;
+    struct nx_view raw = NX_VIEW("labels");
+    struct nx_hash128 a = dist_cache_key(nx_hash128("a", 1), raw);
+    struct nx_hash128 b = dist_cache_key(nx_hash128("b", 1), raw);
+    assert_true(a.hi != b.hi && a.lo != b.lo);
+}
+
+static void cache_full_evicts_what_was_not_used(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    size_t max = 64 << 10;
+    assert_int_equal(dist_cache_new(max, &cache), NX_OK);
+    uint64_t n = 0;
+    for (; dist_cache_evictions(cache) == 0; n++)
+        assert_int_not_equal(dist_cache_insert(cache, key_of(n), 1, id_of(n)), DIST_NO_REF);
+    size_t capacity = dist_cache_count(cache);
+    assert_true(capacity > 500);
+    /* A hot set of a quarter, used between any two insertions of a cold stream, stays. */
+    for (uint64_t hot = 0; hot < capacity / 4; hot++) {
+        if (dist_cache_find(cache, key_of(1000000 + hot), 1) == DIST_NO_REF)
+            (void)dist_cache_insert(cache, key_of(1000000 + hot), 1, id_of(hot));
+    }
+    size_t misses = 0;
+    for (uint64_t i = 0; i < capacity * 8; i++) {
+        (void)dist_cache_insert(cache, key_of(2000000 + i), 1, id_of(i));
+        uint64_t hot = i % (capacity / 4);
+        if (dist_cache_find(cache, key_of(1000000 + hot), 1) == DIST_NO_REF) {
+            misses++;
+            (void)dist_cache_insert(cache, key_of(1000000 + hot), 1, id_of(hot));
+        }
+    }
+    assert_true(misses < capacity / 16);
+    assert_int_equal(dist_cache_count(cache), capacity);
+    assert_true(dist_cache_memory_bytes(cache) <= max + 1024);
+    dist_cache_free(cache);
+}
+
+static void cache_against_a_model_under_eviction_never_lies(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, 11);
+    assert_int_equal(dist_cache_new(16 << 10, &cache), NX_OK);
+    for (size_t i = 0; i < 100000; i++) {
+        uint64_t n = nx_rand_below(&rand, 600);
+        uint16_t life = (uint16_t)(1 + n % 5);
+        uint32_t ref = dist_cache_find(cache, key_of(n), 7);
+        if (ref == DIST_NO_REF) {
+            ref = dist_cache_insert(cache, key_of(n), 7, id_of(n));
+            assert_false(dist_cache_knows(cache, ref, key_of(n), life));
+        }
+        assert_true(nx_series_id_eq(dist_cache_id(cache, ref), id_of(n)));
+        dist_cache_confirm(cache, ref, key_of(n), life);
+        assert_true(dist_cache_knows(cache, ref, key_of(n), life));
+        assert_false(dist_cache_knows(cache, ref, key_of(n + 1), life));
+        assert_false(dist_cache_knows(cache, ref, key_of(n), (uint16_t)(life + 1)));
+    }
+    dist_cache_free(cache);
+}
+
+static void cache_confirmations_come_and_go(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
+    struct nx_hash128 key = key_of(1);
+    uint32_t ref = dist_cache_insert(cache, key, 1, id_of(1));
+    assert_false(dist_cache_knows(cache, ref, key, 0));
+    dist_cache_confirm(cache, ref, key, 0);
+    assert_false(dist_cache_knows(cache, ref, key, 0));
+    for (uint16_t life = 1; life <= DIST_CACHE_LIVES; life++)
+        dist_cache_confirm(cache, ref, key, life);
+    dist_cache_confirm(cache, ref, key, 3);
+    for (uint16_t life = 1; life <= DIST_CACHE_LIVES; life++)
+        assert_true(dist_cache_knows(cache, ref, key, life));
+    dist_cache_confirm(cache, ref, key, 100); /* the oldest makes room */
+    assert_false(dist_cache_knows(cache, ref, key, 1));
+    assert_true(dist_cache_knows(cache, ref, key, 2));
+    assert_true(dist_cache_knows(cache, ref, key, 100));
+    dist_cache_forget(cache, ref, key, 3);
+    assert_false(dist_cache_knows(cache, ref, key, 3));
+    assert_true(dist_cache_knows(cache, ref, key, 4));
+    dist_cache_forget(cache, ref, key_of(2), 4); /* another key: nothing happens */
+    assert_true(dist_cache_knows(cache, ref, key, 4));
+    assert_false(dist_cache_knows(cache, DIST_NO_REF, key, 4));
+    dist_cache_forget_all(cache);
+    assert_false(dist_cache_knows(cache, ref, key, 4));
+    assert_int_equal(dist_cache_find(cache, key, 1), ref);
+    dist_cache_free(cache);
+}
+
+static void cache_out_of_memory_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    test_fail_allocation(1);
+    assert_int_equal(dist_cache_new(1 << 20, &cache), NX_ERR_NOMEM);
+    test_fail_allocation(0);
+    for (size_t n = 1; n < 12; n++) {
+        assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
+        test_fail_allocation(n);
+        size_t kept = 0;
+        for (uint64_t k = 0; k < 300; k++)
+            kept += dist_cache_insert(cache, key_of(k), 1, id_of(k)) != DIST_NO_REF;
+        test_fail_allocation(0);
+        assert_true(kept >= 298);
+        assert_int_equal(dist_cache_count(cache), kept);
+        size_t found = 0;
+        for (uint64_t k = 0; k < 300; k++) {
+            uint32_t ref = dist_cache_find(cache, key_of(k), 1);
+            found += ref != DIST_NO_REF;
+            assert_true(ref == DIST_NO_REF || nx_series_id_eq(dist_cache_id(cache, ref), id_of(k)));
+        }
+        assert_int_equal(found, kept);
+        dist_cache_free(cache);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cache_finds_what_was_put_in),
+        cmocka_unit_test(cache_every_part_of_the_key_counts),
+        cmocka_unit_test(cache_tenants_do_not_share_keys),
+        cmocka_unit_test(cache_full_evicts_what_was_not_used),
+        cmocka_unit_test(cache_against_a_model_under_eviction_never_lies),
+        cmocka_unit_test(cache_confirmations_come_and_go),
+        cmocka_unit_test(cache_out_of_memory_keeps_what_it_has),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
