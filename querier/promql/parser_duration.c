@@ -108,13 +108,15 @@ static struct qry_duration *wrap(struct qry_parser *p, struct qry_duration *inne
     return inner;
 }
 
-static struct qry_duration *parse_parens(struct qry_parser *p, bool gated)
+/* Behind a sign the position of a literal in parentheses is its own, else that of the parenthesis.
+ */
+static struct qry_duration *parse_parens(struct qry_parser *p, bool is_signed)
 {
     struct qry_token open = qry_take(p);
     struct qry_duration *inner = parse_duration(p, PRECEDENCE_SUM);
-    if (!inner || !qry_expect(p, QRY_TOK_RIGHT_PAREN) || (gated && !enabled(p, inner)))
+    if (!inner || !qry_expect(p, QRY_TOK_RIGHT_PAREN) || (!is_signed && !enabled(p, inner)))
         return NULL;
-    return wrap(p, inner, open.pos);
+    return wrap(p, inner, is_signed ? inner->pos.start : open.pos);
 }
 
 static struct qry_duration *parse_primary(struct qry_parser *p)
@@ -130,7 +132,7 @@ static struct qry_duration *parse_primary(struct qry_parser *p)
     if (type == QRY_TOK_MIN_OF || type == QRY_TOK_MAX_OF)
         return parse_min_max(p);
     if (type == QRY_TOK_LEFT_PAREN)
-        return parse_parens(p, true);
+        return parse_parens(p, false);
     qry_unexpected(p);
     return NULL;
 }
@@ -242,7 +244,7 @@ struct qry_duration *qry_parse_offset_duration(struct qry_parser *p)
     if (is_number(qry_peek(p)))
         operand = parse_literal(p);
     else if (qry_peek(p) == QRY_TOK_LEFT_PAREN)
-        operand = parse_parens(p, false);
+        operand = parse_parens(p, true);
     else
         operand = parse_primary(p);
     return operand ? apply_sign(p, &sign, operand) : NULL;

@@ -223,6 +223,8 @@ static void print_selector(struct nx_buf *out, const struct qry_selector *select
     nx_buf_append_view(out, selector->name);
     if (selector->matcher_count > 0)
         print_matchers(out, selector);
+    else /* of info(); Prometheus prints nothing, which does not parse again */
+        nx_buf_append_str(out, "{}");
     if (selector->range) {
         nx_buf_append_char(out, '[');
         print_range(out, selector->range, selector->range_ms);
