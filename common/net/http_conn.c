@@ -283,6 +283,7 @@ void nx_http_conn_refuse(struct nx_http_conn *conn, int status, const char *text
     req->read = true;
     req->close_after = true;
     if (req->answer == NX_ANSWER_NONE) {
+        nx_http_response_retry_after(req, status);
         nx_http_respond_text(req, status, text);
     } else if (req->pending || req->writing > 0) {
         return; /* answered already; the end follows when that is written */

@@ -15,6 +15,8 @@
 
 enum { CHUNKED_FIRST_BYTES = 16 * 1024, STOP = -1, FIELD_OVERHEAD = 4 };
 
+static const char overloaded[] = "overloaded: too many request bytes in flight";
+
 static struct nx_http_conn *conn_of(llhttp_t *parser)
 {
     return parser->data;
@@ -104,15 +106,46 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t len)
     return append_head(conn, &last->name, at, len);
 }
 
+static int malformed(struct nx_http_conn *conn, const char *text)
+{
+    nx_metric_inc(conn->shard->server->metrics, NX_HTTP_MALFORMED);
+    return stop(conn, 400, text);
+}
+
+/* RFC 9110, 5.6.2. A blank before the colon is the classic way to hide a header from one of two
+ * parsers. */
+static bool is_token(struct nx_view name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        unsigned char c = (unsigned char)name.ptr[i];
+        bool alnum = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+        if (!alnum && (c == '\0' || !strchr("!#$%&'*+-.^_`|~", c))) {
+            return false;
+        }
+    }
+    return name.len > 0;
+}
+
+/* llhttp lets an empty name pass; no callback has opened a field for it then. */
 static int on_header_field_complete(llhttp_t *parser)
 {
-    struct nx_http_request *req = conn_of(parser)->reading;
-    if (!req->head_complete) {
-        req->headers[req->header_count - 1].value.at = (uint32_t)req->head.len;
+    struct nx_http_conn *conn = conn_of(parser);
+    struct nx_http_request *req = conn->reading;
+    if (req->head_complete) {
+        return 0;
     }
+    struct nx_http_header *last =
+        req->header_count > 0 ? &req->headers[req->header_count - 1] : NULL;
+    if (!last || last->value.at != 0 || !is_token(nx_http_request_span(req, last->name))) {
+        return malformed(conn, "malformed request: invalid header field name");
+    }
+    last->value.at = (uint32_t)req->head.len;
+    conn->value_feed = 0;
     return 0;
 }
 
+/* A second piece of a value goes on where the bytes before it ended. Elsewhere it is the next line
+ * of a folded value, which llhttp joins without a blank; RFC 9112, 5.2 lets a server refuse it. */
 static int on_header_value(llhttp_t *parser, const char *at, size_t len)
 {
     struct nx_http_conn *conn = conn_of(parser);
@@ -120,7 +153,23 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t len)
     if (req->head_complete) {
         return skip_extra(conn, len);
     }
-    return append_head(conn, &req->headers[req->header_count - 1].value, at, len);
+    struct nx_http_span *value = &req->headers[req->header_count - 1].value;
+    if (value->len > 0 && (conn->value_feed + 1 != conn->feed || at != conn->feed_begin)) {
+        return malformed(conn, "malformed request: folded header field");
+    }
+    conn->value_feed = at + len == conn->feed_end ? conn->feed : 0;
+    return append_head(conn, value, at, len);
+}
+
+/* The blanks behind a value are not part of it (RFC 9112, 5.1). */
+static int on_header_value_complete(llhttp_t *parser)
+{
+    struct nx_http_request *req = conn_of(parser)->reading;
+    if (!req->head_complete) {
+        struct nx_http_span *value = &req->headers[req->header_count - 1].value;
+        value->len = (uint32_t)nx_view_trim(nx_http_request_span(req, *value)).len;
+    }
+    return 0;
 }
 
 static enum nx_http_method method_of(const llhttp_t *parser)
@@ -162,23 +211,24 @@ static int check_head(struct nx_http_conn *conn, const llhttp_t *parser)
     }
     size_t hosts = count_headers(req, "host");
     if (hosts > 1 || (hosts == 0 && !req->http_1_0)) {
-        return stop(conn, 400, hosts > 1 ? "more than one Host header" : "missing Host header");
+        return malformed(conn, hosts > 1 ? "malformed request: more than one Host header"
+                                         : "malformed request: missing Host header");
     }
     struct nx_view coding = nx_http_request_header(req, "transfer-encoding");
     if (coding.ptr && req->http_1_0) {
-        return stop(conn, 400, "transfer encoding in HTTP/1.0");
+        return malformed(conn, "malformed request: transfer encoding in HTTP/1.0");
     }
-    if (coding.ptr && !nx_view_eq_nocase(nx_view_trim(coding), NX_VIEW("chunked"))) {
+    if (coding.ptr && !nx_view_eq_nocase(coding, NX_VIEW("chunked"))) {
         return stop(conn, 501, "unsupported transfer encoding");
     }
     return 0;
 }
 
 /* Refuses the request, but not necessarily the connection: a short body is read and forgotten. */
-static int refuse_softly(struct nx_http_request *req, int status, const char *text)
+static void refuse_softly(struct nx_http_request *req, int status, const char *text)
 {
+    nx_http_response_retry_after(req, status);
     nx_http_respond_text(req, status, text);
-    return 0;
 }
 
 /* Before any answer that comes ahead of the body: may the connection live on? */
@@ -189,15 +239,6 @@ static void decide_discard(struct nx_http_request *req, bool has_body)
     if (has_body && (!small || req->expects)) {
         req->close_after = true;
     }
-}
-
-static int refuse_overloaded(struct nx_http_request *req)
-{
-    char seconds[16];
-    unsigned retry = req->route->route.budget->retry_after_s;
-    (void)snprintf(seconds, sizeof(seconds), "%u", retry > 0 ? retry : 1);
-    nx_http_response_header(req, "Retry-After", seconds);
-    return refuse_softly(req, 503, "overloaded: too many request bytes in flight");
 }
 
 /* Room for the body, charged before it is taken; false when the request was refused. */
@@ -214,7 +255,7 @@ static bool reserve_body(struct nx_http_request *req)
         return true;
     }
     if (nx_http_request_charge(req, len) != NX_OK) {
-        refuse_overloaded(req);
+        refuse_softly(req, 503, overloaded);
         return false;
     }
     req->body = nx_alloc(len);
@@ -298,7 +339,7 @@ static int grow_body(struct nx_http_conn *conn, size_t len)
         capacity = capacity > req->max_body_bytes / 2 ? req->max_body_bytes : capacity * 2;
     }
     if (nx_http_request_charge(req, capacity - req->body_capacity) != NX_OK) {
-        return stop(conn, 503, "overloaded: too many request bytes in flight");
+        return stop(conn, 503, overloaded);
     }
     char *grown = nx_realloc(req->body, capacity);
     if (!grown) {
@@ -344,6 +385,7 @@ void nx_http_parse_settings(llhttp_settings_t *settings)
     settings->on_header_field = on_header_field;
     settings->on_header_field_complete = on_header_field_complete;
     settings->on_header_value = on_header_value;
+    settings->on_header_value_complete = on_header_value_complete;
     settings->on_headers_complete = on_headers_complete;
     settings->on_body = on_body;
     settings->on_message_complete = on_message_complete;
@@ -435,6 +477,9 @@ size_t nx_http_parse_feed(struct nx_http_conn *conn, const char *bytes, size_t l
 {
     size_t used = 0;
     conn->feeding = true;
+    conn->feed++;
+    conn->feed_begin = bytes;
+    conn->feed_end = bytes + len;
     while (used < len && !conn->closing && !conn->no_more && !nx_http_parse_blocked(conn)) {
         llhttp_errno_t err = llhttp_execute(&conn->parser, bytes + used, len - used);
         if (err == HPE_OK) {

@@ -78,6 +78,18 @@ void nx_http_response_header(struct nx_http_request *req, const char *name, cons
     req->last_field = &field->next;
 }
 
+void nx_http_response_retry_after(struct nx_http_request *req, int status)
+{
+    if (status != 503) {
+        return;
+    }
+    const struct nx_http_budget *budget = req->route ? req->route->route.budget : NULL;
+    char seconds[16];
+    (void)snprintf(seconds, sizeof(seconds), "%u",
+                   budget && budget->retry_after_s > 0 ? budget->retry_after_s : 1);
+    nx_http_response_header(req, "Retry-After", seconds);
+}
+
 void nx_http_response_compress(struct nx_http_request *req)
 {
     if (!req->compress) {

@@ -160,6 +160,10 @@ struct nx_http_conn {
 
     int refuse_status; /* set by a parser callback that stops the parsing */
     const char *refuse_text;
+    const char *feed_begin; /* the bytes being parsed */
+    const char *feed_end;
+    uint64_t feed;       /* counts them */
+    uint64_t value_feed; /* the last one that ended within a header value */
     size_t extra_bytes; /* trailers and chunk extensions of this request */
 
     bool reads;   /* uv_read_start is on */
@@ -313,6 +317,8 @@ size_t nx_http_unsent(const struct nx_http_request *req);
 void nx_http_drop_pending(struct nx_http_request *req);
 
 /* http_response.c */
+/* For the server's own 503 answers; nothing for others. */
+void nx_http_response_retry_after(struct nx_http_request *req, int status);
 /* "HTTP/1.1 100 Continue" ahead of the answer. */
 void nx_http_send_continue(struct nx_http_request *req);
 

@@ -26,13 +26,15 @@ static void describe(struct nx_http_request *req, void *user)
     struct nx_view query = nx_http_request_query(req);
     struct nx_view param = nx_http_request_param(req);
     struct nx_view header = nx_http_request_header(req, "X-TEST");
+    if (!header.ptr) {
+        header = NX_VIEW("none");
+    }
     struct nx_view body = nx_http_request_body(req);
     struct nx_buf out;
     nx_buf_init(&out, 1 << 20);
     nx_buf_printf(&out, "%s|%d|%.*s|%.*s|%.*s|%.*s|", (const char *)user,
                   (int)nx_http_request_method(req), NX_VIEW_ARG(path), NX_VIEW_ARG(query),
-                  (int)param.len, param.ptr ? param.ptr : "", (int)header.len,
-                  header.ptr ? header.ptr : "none");
+                  (int)param.len, param.ptr ? param.ptr : "", NX_VIEW_ARG(header));
     nx_buf_append_view(&out, body);
     nx_http_respond_buf(req, 200, "text/plain", &out);
     nx_buf_release(&out);
