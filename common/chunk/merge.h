@@ -2,9 +2,10 @@
  * overlapping, into one ascending sequence.
  *
  * Two values for one timestamp are resolved the same way everywhere (architecture: section 5): a
- * number beats a stale marker, then the greater bit pattern wins; a histogram beats a float;
- * between two histograms the greater (count bits, sum bits, then encoded bytes) wins. Non-gauge
- * histograms that do not come from one source in sequence lose their reset hint (unknown). */
+ * number or histogram beats a stale marker; a histogram beats a float; then the greater bit pattern
+ * wins, which for histograms is that of count, then of sum, then of the other fields. A non-gauge
+ * histogram whose predecessor in the output is not its predecessor in its source loses its reset
+ * hint (unknown). */
 #ifndef NX_CHUNK_MERGE_H
 #define NX_CHUNK_MERGE_H
 
@@ -13,7 +14,7 @@
 /* Negative, zero or positive: which of two samples with equal time wins (positive: a). */
 int nx_sample_precedence(const struct nx_sample *a, const struct nx_sample *b);
 
-/* Takes ownership of the iterators (also on failure). */
+/* Takes ownership of the iterators (also on failure), not of the array. */
 enum nx_err nx_merge_iter_new(struct nx_sample_iter **iters, size_t count,
                               struct nx_sample_iter **out) NX_WARN_UNUSED;
 /* Over chunks in any order, whose bytes outlive the iterator; opens each only when its time has
