@@ -39,6 +39,7 @@ struct dist_leg {
     size_t row_count;
     size_t series_count;
     bool *with_labels; /* a series row */
+    bool any_labels;
     bool resent;
     uint64_t started_ns;
 };

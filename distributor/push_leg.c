@@ -62,6 +62,7 @@ static enum nx_err choose_labels(struct dist_leg *leg)
         if (err)
             return err;
     }
+    leg->any_labels = with > 0;
     nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_ROWS, DIST_ROWS_WITH_LABELS,
                   (double)with);
     nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_ROWS, DIST_ROWS_WITHOUT_LABELS,
@@ -85,6 +86,7 @@ static enum nx_err encode(struct dist_leg *leg, struct nx_buf *body)
                                   .series = items,
                                   .series_count = leg->series_count,
                                   .with_labels = leg->with_labels,
+                                  .any_labels = leg->any_labels,
                                   .metadata = items + leg->series_count,
                                   .metadata_count = leg->row_count - leg->series_count,
                                   .incarnation = leg->incarnation};

@@ -96,7 +96,7 @@ static void encode_series(struct nx_buf *out, const struct dist_push_part *part)
         at = write_fixed64(at, row(part, i)->id.lo);
     }
     out->len = (size_t)(at - out->data);
-    for (size_t i = 0; i < part->series_count; i++)
+    for (size_t i = 0; i < part->series_count && part->any_labels; i++)
         put_bytes(out, FIELD_LABELS, part->with_labels[i] ? row(part, i)->canonical : NX_VIEW(""));
 }
 

@@ -13,6 +13,7 @@ struct dist_push_part {
     const uint32_t *series; /* positions in batch->series: the rows */
     size_t series_count;
     const bool *with_labels;  /* a row: send its canonical labels (which then are there) */
+    bool any_labels;          /* of with_labels; false leaves the column out */
     const uint32_t *metadata; /* positions in batch->metadata */
     size_t metadata_count;
     uint64_t incarnation;

@@ -439,10 +439,8 @@ static void push_labels_are_sent_until_confirmed(void **state)
     assert_int_equal(fake->err, NX_OK);
     push_series(fake, 2);
     for (size_t i = 3; i < 6; i++) {
-        size_t len = fake->calls[i].request->labels[0].len;
         bool confirmed = strcmp(fake->calls[i].address, "ing-2") != 0;
-        assert_int_equal(fake->calls[i].request->n_labels, 2);
-        assert_true(confirmed ? len == 0 : len > 0);
+        assert_int_equal(fake->calls[i].request->n_labels, confirmed ? 0 : 2);
     }
     answer_all(fake);
     /* A new incarnation knows nothing. */
@@ -451,9 +449,24 @@ static void push_labels_are_sent_until_confirmed(void **state)
     push_series(fake, 2);
     for (size_t i = 6; i < 9; i++) {
         bool confirmed = strcmp(fake->calls[i].address, "ing-1") != 0;
-        assert_true(confirmed == (fake->calls[i].request->labels[1].len == 0));
+        assert_int_equal(fake->calls[i].request->n_labels, confirmed ? 0 : 2);
     }
     answer_all(fake);
+    fake_free(fake);
+}
+
+static void push_new_series_among_known_ones_brings_its_labels(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(1, 1);
+    push_series(fake, 2);
+    answer_ok(fake, 0);
+    push_series(fake, 3);
+    assert_int_equal(fake->calls[1].request->n_labels, 3);
+    assert_int_equal(fake->calls[1].request->labels[0].len, 0);
+    assert_int_equal(fake->calls[1].request->labels[1].len, 0);
+    assert_true(fake->calls[1].request->labels[2].len > 0);
+    answer_ok(fake, 1);
     fake_free(fake);
 }
 
@@ -473,7 +486,7 @@ static void push_never_heard_incarnation_gets_labels(void **state)
     fake->members[0].incarnation = 55;
     fake->view.version++;
     push_series(fake, 1);
-    assert_int_equal(fake->calls[2].request->labels[0].len, 0);
+    assert_int_equal(fake->calls[2].request->n_labels, 0);
     answer_all(fake);
     fake_free(fake);
 }
@@ -485,7 +498,7 @@ static void push_unknown_rows_are_sent_again_with_labels(void **state)
     push_series(fake, 3);
     answer_ok(fake, 0);
     push_series(fake, 3);
-    assert_int_equal(fake->calls[1].request->labels[1].len, 0);
+    assert_int_equal(fake->calls[1].request->n_labels, 0);
     answer_unknown(fake, 1, 777, 1); /* the ingester came back on an empty disk */
     assert_int_equal(fake->results, 0);
     assert_int_equal(fake->call_count, 3);
@@ -914,6 +927,7 @@ int main(void)
         cmocka_unit_test(push_carries_what_was_written),
         cmocka_unit_test(push_rows_go_to_their_owners),
         cmocka_unit_test(push_labels_are_sent_until_confirmed),
+        cmocka_unit_test(push_new_series_among_known_ones_brings_its_labels),
         cmocka_unit_test(push_never_heard_incarnation_gets_labels),
         cmocka_unit_test(push_unknown_rows_are_sent_again_with_labels),
         cmocka_unit_test(push_unknown_twice_fails_that_owner),
