@@ -8,6 +8,7 @@
 #ifndef QRY_PROMQL_FUNCTION_TABLE_H
 #define QRY_PROMQL_FUNCTION_TABLE_H
 
+#include "common/base/buf.h"
 #include "querier/promql/ast.h"
 
 #define QRY_FUNCTION_MAX_ARGS 5
@@ -230,5 +231,7 @@ struct qry_function {
 /* NULL where there is none of that name. Names are case-sensitive. */
 const struct qry_function *qry_function_find(struct nx_view name);
 const struct qry_function *qry_function_at(size_t i); /* NULL past the last; in name order */
+/* The table as the page docs/promql-functions.md. */
+void qry_function_markdown(struct nx_buf *out);
 
 #endif
