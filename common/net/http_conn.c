@@ -100,12 +100,12 @@ static void on_closed(uv_handle_t *handle)
     if (conn->refuse) {
         atomic_fetch_sub(&shard->server->refusing, 1);
     }
-    nx_metric_add(shard->server->metrics, NX_HTTP_CONNECTIONS, 0, -1);
     conn->reading = NULL;
     conn->held = NULL;
     cancel_requests(conn);
     release_drains(conn);
     settle_all(conn);
+    nx_metric_add(shard->server->metrics, NX_HTTP_CONNECTIONS, 0, -1);
     nx_http_conn_unref(conn);
 }
 

@@ -16,6 +16,21 @@ static size_t find(struct nx_view v, struct nx_view needle)
     return at ? (size_t)(at - v.ptr) : v.len;
 }
 
+/* The same for a delimiter, which is one only where the line may end behind it, or a dash follows. */
+static size_t find_delimiter(struct nx_view v, struct nx_view delimiter)
+{
+    size_t at = 0;
+    while (at < v.len) {
+        at += find(from(v, at), delimiter);
+        size_t behind = at + delimiter.len;
+        if (at == v.len || behind == v.len || memchr(" \t\r\n-", v.ptr[behind], 5)) {
+            return at;
+        }
+        at++;
+    }
+    return v.len;
+}
+
 /* Cuts the value off the front of `rest`, quoted or a token; backslash escapes are undone in the
  * arena. */
 static bool take_value(struct nx_arena *arena, struct nx_view *rest, struct nx_view *value)
@@ -138,7 +153,7 @@ enum nx_err nx_http_multipart_parse(struct nx_arena *arena, struct nx_view conte
     if (nx_view_has_prefix(body, from(delimiter, 2))) {
         rest = from(body, delimiter.len - 2);
     } else {
-        size_t at = find(body, delimiter);
+        size_t at = find_delimiter(body, delimiter);
         if (at == body.len) {
             return nx_fail_set(fail, NX_ERR_INVALID, "multipart: NextPart: EOF");
         }
@@ -150,7 +165,7 @@ enum nx_err nx_http_multipart_parse(struct nx_arena *arena, struct nx_view conte
             return nx_fail_set(fail, NX_ERR_INVALID, "multipart: malformed boundary line");
         }
         struct nx_view part = from(rest, line_end + 2);
-        size_t end = find(part, delimiter);
+        size_t end = find_delimiter(part, delimiter);
         if (end == part.len) {
             return nx_fail_set(fail, NX_ERR_INVALID, "multipart: NextPart: unexpected EOF");
         }
