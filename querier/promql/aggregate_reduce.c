@@ -27,9 +27,7 @@ static bool takes_histograms(enum qry_agg op)
     return op == QRY_AGG_SUM || op == QRY_AGG_AVG || op == QRY_AGG_COUNT || op == QRY_AGG_GROUP;
 }
 
-/* --- floats
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- floats --- */
 
 static void add_to_sum(struct reduction *r, size_t i, double v)
 {
@@ -138,9 +136,7 @@ static double float_result(const struct reduction *r, size_t i)
     return r->value[i];
 }
 
-/* --- histograms
- * -------------------------------------------------------------------------------------------------
- */
+/* --- histograms --- */
 
 static enum nx_err add_histogram(struct reduction *r, size_t i, const struct qry_row *row)
 {
@@ -183,9 +179,7 @@ static enum nx_err put_histogram(struct reduction *r, size_t i, struct qry_matri
     return h ? qry_row_put_histogram(out, row, i, h) : qry_no_memory(ev);
 }
 
-/* --- groups
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- groups --- */
 
 static enum nx_err add_row(struct reduction *r, const struct qry_row *row)
 {
@@ -247,9 +241,7 @@ static enum nx_err reduce_group(struct reduction *r, size_t group, struct qry_ma
     return NX_OK;
 }
 
-/* --- quantile
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- quantile --- */
 
 static enum nx_err quantile_group(struct reduction *r, double *values, size_t group,
                                   struct qry_matrix *out)

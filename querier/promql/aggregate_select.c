@@ -10,8 +10,7 @@
 
 #define VALUE_TEXT_MAX (1 << 20)
 
-/* --- topk, bottomk
- * --------------------------------------------------------------------------------------------- */
+/* --- topk, bottomk --- */
 
 /* A binary heap with the sample to be replaced first at its root: the smallest for topk, NaN before
  * all. */
@@ -144,8 +143,7 @@ static void top_at(struct selection *s, uint32_t first, uint32_t last, size_t st
     }
 }
 
-/* --- limitk, limit_ratio
- * ------------------------------------------------------------------------------------------ */
+/* --- limitk, limit_ratio --- */
 
 static void limit_at(struct selection *s, uint32_t first, uint32_t last, size_t step)
 {
@@ -267,9 +265,7 @@ enum nx_err qry_aggregate_select(struct qry_aggregation *agg)
     return NX_OK;
 }
 
-/* --- count_values
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- count_values --- */
 
 struct value_count {
     struct qry_aggregation *agg;

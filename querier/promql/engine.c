@@ -31,9 +31,7 @@ enum nx_err qry_scope_init(struct qry_eval *ev, struct qry_scope *scope)
     return NX_OK;
 }
 
-/* --- result
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- result --- */
 
 static enum nx_err result_memory(struct qry_eval *ev, const struct qry_result *result)
 {
@@ -119,8 +117,7 @@ static enum nx_err evaluate_vector(struct qry_eval *ev, const struct qry_scope *
     return err;
 }
 
-/* --- a range vector as the result
- * --------------------------------------------------------------------------------------- */
+/* --- a range vector as the result --- */
 
 static enum nx_err window_points(struct qry_eval *ev, const struct qry_window *w,
                                  struct qry_result *result, struct qry_result_series *out)
@@ -215,9 +212,7 @@ static enum nx_err evaluate_range_vector(struct qry_eval *ev, const struct qry_s
     return err;
 }
 
-/* --- evaluation
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- evaluation --- */
 
 static enum nx_err evaluate_string(struct qry_eval *ev, struct qry_expr *expr,
                                    struct qry_result *result)

@@ -12,9 +12,7 @@
 #include "querier/promql/function_table.h"
 #include "querier/promql/histogram_math.h"
 
-/* --- memory
- * -------------------------------------------------------------------------------------------------
- */
+/* --- memory --- */
 /* An arena counted against the query's memory. A matrix owns one, and those it took over from
  * others. */
 struct qry_pool {
@@ -72,9 +70,7 @@ static inline int64_t qry_time_sub(int64_t a, int64_t b)
     return difference;
 }
 
-/* --- budget.c
- * -------------------------------------------------------------------------------------------------
- */
+/* --- budget.c --- */
 struct qry_pool *qry_pool_new(struct qry_eval *ev) NX_WARN_UNUSED;
 void qry_pool_free(struct qry_eval *ev, struct qry_pool *pool);
 /* Bytes held by all pools and windows. */
@@ -97,9 +93,7 @@ static inline void qry_drop_samples(struct qry_eval *ev, uint64_t samples)
     ev->samples -= samples;
 }
 
-/* --- matrix.c
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- matrix.c --- */
 /* A cell without a sample: the stale marker's bits, which no result ever holds. */
 #define QRY_ABSENT nx_double_from_bits(NX_STALE_NAN_BITS)
 
@@ -167,8 +161,7 @@ enum nx_err qry_matrix_require_unique(struct qry_matrix *matrix) NX_WARN_UNUSED;
 void qry_matrix_sort(struct qry_matrix *matrix);
 enum nx_err qry_duplicate_error(struct qry_eval *ev) NX_WARN_UNUSED;
 
-/* --- labels of results (row_labels.c)
- * ------------------------------------------------------------------------------ */
+/* --- labels of results (row_labels.c) --- */
 /* Without __name__, __type__ and __unit__. */
 enum nx_err qry_labels_without_metadata(struct qry_eval *ev, struct nx_labels labels,
                                         struct nx_labels *out) NX_WARN_UNUSED;
@@ -188,9 +181,7 @@ static inline bool qry_delayed_names(const struct qry_eval *ev)
     return ev->params->features.delayed_name_removal;
 }
 
-/* --- evaluation
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- evaluation --- */
 /* Records a failure in Prometheus's words. */
 enum nx_err qry_error(struct qry_eval *ev, const char *format, ...) NX_PRINTF(2, 3) NX_WARN_UNUSED;
 

@@ -17,9 +17,7 @@ void qry_aggregate_note_ignored(const struct qry_aggregation *agg)
                         &(struct qry_note_args){.a = nx_view_of(qry_agg_text(op))});
 }
 
-/* --- parameters
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- parameters --- */
 
 struct extremes {
     double min, max;
@@ -104,9 +102,7 @@ enum nx_err qry_aggregate_check_param(struct qry_aggregation *agg, bool *empty)
     return NX_OK;
 }
 
-/* --- evaluation
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- evaluation --- */
 
 static bool keeps_samples(enum qry_agg op)
 {

@@ -83,9 +83,7 @@ static void increase_floats(struct qry_range_call *call, const struct qry_window
     out->value = result;
 }
 
-/* --- histograms
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- histograms --- */
 
 static bool is_custom(const struct nx_histogram *h)
 {
@@ -237,9 +235,7 @@ enum nx_err qry_extended_increase(struct qry_range_call *call, const struct qry_
     return out->histogram ? NX_OK : qry_no_memory(call->scope->ev);
 }
 
-/* --- bare ranges
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- bare ranges --- */
 
 enum nx_err qry_extended_points(struct qry_eval *ev, struct nx_arena *arena,
                                 const struct qry_selector *selector, const struct qry_window *w,
@@ -270,8 +266,7 @@ enum nx_err qry_extended_points(struct qry_eval *ev, struct nx_arena *arena,
     return NX_OK;
 }
 
-/* --- smoothed instant vectors
- * ----------------------------------------------------------------------------------------- */
+/* --- smoothed instant vectors --- */
 
 /* The interpolated sample at the window's end, which lies between its samples. */
 static enum nx_err smooth_floats(const struct qry_window *w, struct qry_yield *out)

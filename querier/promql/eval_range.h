@@ -85,8 +85,7 @@ enum nx_err qry_reader_begin(struct qry_reader *reader, size_t i) NX_WARN_UNUSED
 enum nx_err qry_reader_window(struct qry_reader *reader, size_t step,
                               struct qry_window *out) NX_WARN_UNUSED;
 
-/* --- functions over windows
- * --------------------------------------------------------------------------------- */
+/* --- functions over windows --- */
 struct qry_range_call {
     const struct qry_scope *scope;
     const struct qry_expr *expr; /* the call */

@@ -22,8 +22,7 @@ enum nx_err qry_iter_error(struct qry_eval *ev, int status)
     return nx_fail_set(ev->fail, err, "expanding series: %s", nx_err_text(err));
 }
 
-/* --- stats-only histograms
- * ------------------------------------------------------------------------------------ */
+/* --- stats-only histograms --- */
 
 enum nx_err qry_stats_init(struct qry_stats *stats, struct qry_eval *ev)
 {
@@ -68,8 +67,7 @@ enum nx_err qry_stats_read(struct qry_stats *stats, struct qry_eval *ev,
     return NX_OK;
 }
 
-/* --- instant selector
- * ----------------------------------------------------------------------------------------- */
+/* --- instant selector --- */
 
 /* A position in a series: the newest sample at or before the step, and the one after it. */
 struct position {

@@ -32,8 +32,7 @@ static const struct nx_matcher *data_matchers(const struct info_call *c, size_t 
     return c->selector.selector.matchers + c->name_matchers;
 }
 
-/* --- which series take part
- * ----------------------------------------------------------------------------------------- */
+/* --- which series take part --- */
 
 static bool is_info_series(const struct info_call *c, struct nx_labels labels)
 {
@@ -81,8 +80,7 @@ static void filter_info(struct info_call *c, const bool seen[2])
     c->info.count = kept;
 }
 
-/* --- the info series that counts
- * ------------------------------------------------------------------------------------ */
+/* --- the info series that counts --- */
 
 static int64_t sample_time(const struct qry_row *row, size_t step)
 {
@@ -165,9 +163,7 @@ static enum nx_err group_info(struct info_call *c)
     return err;
 }
 
-/* --- result rows
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- result rows --- */
 
 /* The series of the target that count at a step, into c->chosen; returns their number. */
 static size_t choose(struct info_call *c, uint32_t target, size_t step)

@@ -30,8 +30,7 @@ static enum nx_err set_label(struct qry_eval *ev, struct qry_row *row, struct nx
     return nx_labels_builder_take(&builder, &row->labels) ? qry_no_memory(ev) : NX_OK;
 }
 
-/* --- label_replace
- * ---------------------------------------------------------------------------------------------- */
+/* --- label_replace --- */
 
 static bool is_name_byte(char c)
 {
@@ -174,9 +173,7 @@ done:
     return err;
 }
 
-/* --- label_join
- * --------------------------------------------------------------------------------------------------
- */
+/* --- label_join --- */
 
 static enum nx_err join_in_rows(struct qry_matrix *matrix, const struct qry_call *call,
                                 struct nx_view to, struct nx_view separator)

@@ -21,9 +21,7 @@ static double seconds(int64_t t)
     return (double)t / 1000;
 }
 
-/* --- sum, avg
- * -------------------------------------------------------------------------------------------------
- */
+/* --- sum, avg --- */
 
 static enum nx_err sum_histograms(struct qry_range_call *call, const struct qry_window *w,
                                   bool mean, struct qry_yield *out)
@@ -83,8 +81,7 @@ enum nx_err qry_rf_avg(struct qry_range_call *call, const struct qry_window *w,
     return NX_OK;
 }
 
-/* --- count, present, first, last
- * ------------------------------------------------------------------------------- */
+/* --- count, present, first, last --- */
 
 enum nx_err qry_rf_count(struct qry_range_call *call, const struct qry_window *w,
                          struct qry_yield *out)
@@ -147,9 +144,7 @@ enum nx_err qry_rf_ts_of_end(struct qry_range_call *call, const struct qry_windo
     return NX_OK;
 }
 
-/* --- min, max
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- min, max --- */
 
 enum nx_err qry_rf_extreme(struct qry_range_call *call, const struct qry_window *w,
                            struct qry_yield *out)
@@ -185,8 +180,7 @@ enum nx_err qry_rf_ts_of_extreme(struct qry_range_call *call, const struct qry_w
     return NX_OK;
 }
 
-/* --- quantile, deviation
- * ------------------------------------------------------------------------------------------- */
+/* --- quantile, deviation --- */
 
 static double *copy_values(struct qry_range_call *call, const struct qry_window *w)
 {

@@ -156,8 +156,7 @@ enum nx_err qry_fn_histogram_fraction(const struct qry_scope *scope, struct qry_
     return finish(&call, err, out);
 }
 
-/* --- histogram_quantiles
- * ------------------------------------------------------------------------------------------ */
+/* --- histogram_quantiles --- */
 
 /* A quantile as OpenMetrics writes a number: with a point, or an exponent. */
 static size_t format_quantile(double phi, char *out)

@@ -22,9 +22,7 @@ bool qry_start_overlaps(int64_t prev_st, int64_t prev_t, int64_t st)
     return st != 0 && st < prev_t && st != prev_st;
 }
 
-/* --- floats
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- floats --- */
 
 static double float_increase(struct qry_range_call *call, const struct qry_window *w, bool counter)
 {
@@ -47,9 +45,7 @@ static double float_increase(struct qry_range_call *call, const struct qry_windo
     return result;
 }
 
-/* --- histograms
- * -------------------------------------------------------------------------------------------------
- */
+/* --- histograms --- */
 
 struct histogram_rate {
     struct qry_range_call *call;
@@ -182,9 +178,7 @@ static enum nx_err histogram_increase(const struct histogram_rate *r, struct nx_
     return NX_OK;
 }
 
-/* --- extrapolation
- * ------------------------------------------------------------------------------------------------
- */
+/* --- extrapolation --- */
 
 /* What the factor is computed from. */
 struct extent {

@@ -12,9 +12,7 @@ static void note_range_query(const struct qry_scope *scope, const struct qry_exp
                             &(struct qry_note_args){.x = 0});
 }
 
-/* --- by value
- * --------------------------------------------------------------------------------------------------
- */
+/* --- by value --- */
 
 struct value_key {
     double value; /* negated for descending order */
@@ -77,9 +75,7 @@ enum nx_err qry_fn_sort(const struct qry_scope *scope, struct qry_expr *expr,
     return NX_OK;
 }
 
-/* --- by label
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- by label --- */
 
 static bool is_digit(char c)
 {

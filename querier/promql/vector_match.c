@@ -40,9 +40,7 @@ struct match {
     struct qry_step_notes notes;
 };
 
-/* --- preparation
- * --------------------------------------------------------------------------------------------------
- */
+/* --- preparation --- */
 
 static void mark_points(const struct qry_matrix *matrix, uint8_t *steps, uint8_t bit)
 {
@@ -165,9 +163,7 @@ static enum nx_err prepare(struct match *m)
     return err;
 }
 
-/* --- result rows
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- result rows --- */
 
 static enum nx_err result_labels(const struct match *m, struct nx_labels many, struct nx_labels one,
                                  struct nx_labels *out)
@@ -252,9 +248,7 @@ static enum nx_err result_row(struct match *m, uint32_t group, struct nx_labels 
     return nx_index_insert(&m->rows, hash, *at) ? qry_no_memory(m->ev) : NX_OK;
 }
 
-/* --- pairs
- * -----------------------------------------------------------------------------------------------------------
- */
+/* --- pairs --- */
 
 /* One partner of a pair. */
 struct party {
