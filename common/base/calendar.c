@@ -37,7 +37,7 @@ static int64_t days_from_civil(int64_t year, int month, int day)
 void nx_civil_from_unix(int64_t seconds, struct nx_civil *out)
 {
     int64_t days = floor_div(seconds, DAY_S);
-    int rest = (int)(seconds - days * DAY_S);
+    int rest = (int)((seconds % DAY_S + DAY_S) % DAY_S);
     int64_t shifted = days + 719468;
     int64_t era = floor_div(shifted, DAYS_PER_ERA);
     int64_t day_of_era = shifted - era * DAYS_PER_ERA;
