@@ -1,0 +1,616 @@
+/* All scratch memory a part can need is taken before its first sample goes in, and the records of what went in
+ * are written at the end even when memory runs out on the way: nothing is ever in the head without being in the
+ * log, because a sender who repeats it would be told that it is stored. */
+#include "ingester/apply.h"
+
+#include <stdio.h>
+
+#include "common/base/alloc.h"
+#include "common/chunk/histogram_codec.h"
+
+#define LABELS_MAX 65536u
+#define EXEMPLAR_LABELS_MAX 128u
+
+void ing_store_init(struct ing_store *store, struct ing_head *head, uint64_t next_log_ref)
+{
+    *store = (struct ing_store){.head = head, .next_log_ref = next_log_ref};
+    ing_book_init(&store->book);
+    nx_arena_init(&store->arena, 0);
+}
+
+void ing_store_release(struct ing_store *store)
+{
+    ing_book_release(&store->book);
+    nx_arena_release(&store->arena);
+    nx_free(store->rows);
+    nx_free(store->created);
+    nx_free(store->histograms);
+    nx_free(store->exemplars);
+}
+
+/* --- the batch --------------------------------------------------------------------------------------- */
+
+static enum nx_err read_ids(struct ing_batch *batch, struct nx_arena *arena)
+{
+    const ProtobufCBinaryData *bytes = &batch->request->series_ids;
+    struct nx_cursor cur = nx_cursor_of(nx_view_make(bytes->data, bytes->len));
+    batch->ids = nx_arena_array(arena, batch->rows, sizeof *batch->ids);
+    batch->sample_offsets = nx_arena_array(arena, batch->rows + 1, sizeof *batch->sample_offsets);
+    if (!batch->ids || !batch->sample_offsets)
+        return NX_ERR_NOMEM;
+    uint64_t offset = 0;
+    for (size_t i = 0; i < batch->rows; i++) {
+        batch->ids[i] = nx_series_id_read(&cur);
+        batch->sample_offsets[i] = (uint32_t)offset;
+        offset += batch->request->sample_counts[i];
+        if (offset > batch->request->n_timestamps)
+            return NX_ERR_INVALID;
+    }
+    batch->sample_offsets[batch->rows] = (uint32_t)offset;
+    return offset == batch->request->n_timestamps ? NX_OK : NX_ERR_INVALID;
+}
+
+static enum nx_err chains_new(const struct ing_batch *batch, struct nx_arena *arena, size_t count,
+                              uint32_t **first, uint32_t **next)
+{
+    *first = nx_arena_array(arena, batch->rows, sizeof **first);
+    *next = nx_arena_array(arena, count, sizeof **next);
+    if (!*first || !*next)
+        return NX_ERR_NOMEM;
+    for (size_t i = 0; i < batch->rows; i++)
+        (*first)[i] = ING_ROW_NONE;
+    return NX_OK;
+}
+
+/* Backwards, so that the chains are in the order of the message. */
+static enum nx_err chain_rows(struct ing_batch *batch, struct nx_arena *arena)
+{
+    const Narthex__PushRequest *request = batch->request;
+    enum nx_err err;
+    if (request->n_histograms > 0) {
+        err = chains_new(batch, arena, request->n_histograms, &batch->first_histogram,
+                         &batch->next_histogram);
+        if (err != NX_OK)
+            return err;
+    }
+    for (size_t i = request->n_histograms; i-- > 0;) {
+        uint32_t row = request->histograms[i]->series;
+        if (row >= batch->rows)
+            return NX_ERR_INVALID;
+        batch->next_histogram[i] = batch->first_histogram[row];
+        batch->first_histogram[row] = (uint32_t)i;
+    }
+    if (request->n_exemplars > 0) {
+        err = chains_new(batch, arena, request->n_exemplars, &batch->first_exemplar, &batch->next_exemplar);
+        if (err != NX_OK)
+            return err;
+    }
+    for (size_t i = request->n_exemplars; i-- > 0;) {
+        uint32_t row = request->exemplars[i]->series;
+        if (row >= batch->rows)
+            return NX_ERR_INVALID;
+        batch->next_exemplar[i] = batch->first_exemplar[row];
+        batch->first_exemplar[row] = (uint32_t)i;
+    }
+    return NX_OK;
+}
+
+enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *request,
+                           struct nx_arena *arena, struct nx_fail *fail)
+{
+    *batch = (struct ing_batch){.request = request,
+                                .tenant = nx_view_of(request->tenant),
+                                .rows = request->series_ids.len / NX_SERIES_ID_BYTES};
+    if (batch->tenant.len == 0)
+        return nx_fail_set(fail, NX_ERR_INVALID, "push: no tenant");
+    if (request->series_ids.len % NX_SERIES_ID_BYTES != 0 || batch->rows >= ING_ROW_NONE ||
+        (request->n_labels != batch->rows && request->n_labels != 0) ||
+        request->n_sample_counts != batch->rows || request->n_timestamps != request->n_value_bits ||
+        request->n_timestamps >= UINT32_MAX || request->n_histograms >= ING_ROW_NONE ||
+        request->n_exemplars >= ING_ROW_NONE)
+        return nx_fail_set(fail, NX_ERR_INVALID, "push: columns differ in length");
+    enum nx_err err = read_ids(batch, arena);
+    if (err == NX_ERR_INVALID)
+        return nx_fail_set(fail, err, "push: sample counts do not add up to the samples");
+    if (err == NX_OK)
+        err = chain_rows(batch, arena);
+    if (err == NX_ERR_INVALID)
+        return nx_fail_set(fail, err, "push: a histogram or exemplar of a row that is not there");
+    return err;
+}
+
+/* --- room -------------------------------------------------------------------------------------------- */
+
+static size_t head_labels_bound(const struct ing_head *head, const struct ing_series *series)
+{
+    size_t bytes = 10;
+    for (uint32_t i = 0; i < series->label_count; i++)
+        bytes += ing_symbols_text(&head->symbols, series->labels[i].name).len +
+                 ing_symbols_text(&head->symbols, series->labels[i].value).len + 20;
+    return bytes;
+}
+
+static size_t exemplars_bound(const struct ing_store *store, const struct ing_batch *batch, uint32_t row,
+                              size_t *count)
+{
+    if (!batch->first_exemplar || batch->first_exemplar[row] == ING_ROW_NONE)
+        return 0;
+    size_t labels = ing_batch_labels(batch, row).len;
+    uint32_t ref = ing_head_find(store->head, batch->ids[row]);
+    if (ref != ING_REF_NONE) {
+        size_t known = head_labels_bound(store->head, ing_head_series(store->head, ref));
+        labels = known > labels ? known : labels;
+    }
+    size_t bytes = 0;
+    for (uint32_t i = batch->first_exemplar[row]; i != ING_ROW_NONE; i = batch->next_exemplar[i]) {
+        bytes += labels + batch->request->exemplars[i]->labels.len + 64;
+        *count += 1;
+    }
+    return bytes;
+}
+
+static size_t histograms_bound(const struct ing_batch *batch, uint32_t row, size_t *count)
+{
+    size_t bytes = 0;
+    if (!batch->first_histogram)
+        return 0;
+    for (uint32_t i = batch->first_histogram[row]; i != ING_ROW_NONE; i = batch->next_histogram[i]) {
+        bytes += batch->request->histograms[i]->histogram.len + 32;
+        *count += 1;
+    }
+    return bytes;
+}
+
+static size_t row_samples(const struct ing_batch *batch, uint32_t row)
+{
+    return batch->sample_offsets[row + 1] - batch->sample_offsets[row];
+}
+
+struct room {
+    size_t bytes, samples, histograms, exemplars;
+};
+
+static struct room room_of(const struct ing_store *store, const struct ing_part *part)
+{
+    struct room room = {0};
+    for (size_t i = 0; i < part->row_count; i++) {
+        uint32_t row = part->rows[i];
+        room.samples += row_samples(part->batch, row);
+        room.bytes += ing_batch_labels(part->batch, row).len + 48;
+        room.bytes += histograms_bound(part->batch, row, &room.histograms);
+        room.bytes += exemplars_bound(store, part->batch, row, &room.exemplars);
+    }
+    for (size_t i = 0; i < part->metadata_count; i++) {
+        const Narthex__MetadataRow *row = part->batch->request->metadata[part->metadata[i]];
+        room.bytes += strlen(row->metric) + strlen(row->help) + strlen(row->unit) + 48;
+    }
+    room.bytes += room.samples * ING_SAMPLE_ROW_MAX_BYTES;
+    /* frames: a record a megabyte and at least one a type */
+    size_t records = room.bytes / ING_RECORD_SPLIT_BYTES + room.samples / ING_RECORD_MAX_SAMPLES + 8;
+    room.bytes += records * (ING_RECORD_FRAME_BYTES + 32 + part->batch->tenant.len);
+    return room;
+}
+
+size_t ing_apply_bound(const struct ing_store *store, const struct ing_part *part)
+{
+    return room_of(store, part).bytes;
+}
+
+static enum nx_err take_room(struct ing_store *store, struct ing_part *part)
+{
+    struct room room = room_of(store, part);
+    enum nx_err err = nx_grow(&store->rows, &store->row_capacity, room.samples, sizeof *store->rows);
+    if (err == NX_OK)
+        err = nx_grow(&store->created, &store->created_capacity, part->row_count, sizeof *store->created);
+    if (err == NX_OK)
+        err = nx_grow(&store->histograms, &store->histogram_capacity, room.histograms,
+                      sizeof *store->histograms);
+    if (err == NX_OK)
+        err = nx_grow(&store->exemplars, &store->exemplar_capacity, room.exemplars,
+                      sizeof *store->exemplars);
+    if (err != NX_OK)
+        return err;
+    part->unknown = nx_arena_array(part->arena, part->row_count, sizeof *part->unknown);
+    part->refused = nx_arena_array(part->arena, part->row_count, sizeof *part->refused);
+    store->row_count = store->created_count = store->histogram_count = store->exemplar_count = 0;
+    return part->unknown && part->refused ? NX_OK : NX_ERR_NOMEM;
+}
+
+/* --- rows -------------------------------------------------------------------------------------------- */
+
+struct applier {
+    struct ing_store *store;
+    struct ing_part *part;
+    const struct ing_batch *batch;
+    uint64_t segment;
+    int64_t now_ms;
+    uint32_t row;
+    uint32_t ref; /* of the row's series, or ING_REF_NONE */
+    struct nx_labels labels; /* of the row, where it brought some */
+    struct ing_refused_row *refused; /* the row's entry, once it has one */
+};
+
+static const char *refusal_text(struct applier *a, enum nx_err code)
+{
+    if (code != NX_ERR_RATE_LIMITED)
+        return nx_err_text(code);
+    char text[128];
+    (void)snprintf(text, sizeof text, "limit of %zu series in memory (ingester.max-series) reached",
+                   atomic_load(&a->store->head->options.limit->max));
+    struct nx_view copy = nx_arena_copy(a->part->arena, nx_view_of(text));
+    return copy.ptr ? copy.ptr : nx_err_text(code);
+}
+
+static void refuse(struct applier *a, enum nx_err code, uint32_t count, int64_t t, const char *text)
+{
+    if (!a->refused) {
+        a->refused = &a->part->refused[a->part->refused_count++];
+        *a->refused = (struct ing_refused_row){
+            .row = a->row, .code = code, .t = t, .text = text ? text : refusal_text(a, code)};
+    }
+    a->refused->count += count;
+}
+
+/* All that the row holds. */
+static uint32_t row_size(const struct applier *a)
+{
+    size_t count = row_samples(a->batch, a->row);
+    if (a->batch->first_histogram)
+        for (uint32_t i = a->batch->first_histogram[a->row]; i != ING_ROW_NONE; i = a->batch->next_histogram[i])
+            count++;
+    return (uint32_t)count;
+}
+
+static int64_t row_first_time(const struct applier *a)
+{
+    if (row_samples(a->batch, a->row) > 0)
+        return a->batch->request->timestamps[a->batch->sample_offsets[a->row]];
+    if (a->batch->first_histogram && a->batch->first_histogram[a->row] != ING_ROW_NONE)
+        return a->batch->request->histograms[a->batch->first_histogram[a->row]]->timestamp;
+    return 0;
+}
+
+/* False when the row is done: unknown or refused. */
+static bool find_series(struct applier *a, enum nx_err *err)
+{
+    struct nx_series_id id = a->batch->ids[a->row];
+    struct nx_view labels = ing_batch_labels(a->batch, a->row);
+    a->ref = ing_head_find(a->store->head, id);
+    a->labels = (struct nx_labels){0};
+    if (labels.len == 0) {
+        if (a->ref == ING_REF_NONE)
+            a->part->unknown[a->part->unknown_count++] = a->row;
+        return a->ref != ING_REF_NONE;
+    }
+    struct nx_cursor cur = nx_cursor_of(labels);
+    nx_arena_clear(&a->store->arena);
+    *err = nx_labels_decode(&cur, &a->store->arena, LABELS_MAX, &a->labels);
+    if (*err == NX_ERR_NOMEM)
+        return false;
+    if (*err != NX_OK || nx_cursor_left(&cur) > 0) {
+        *err = NX_OK;
+        refuse(a, NX_ERR_INVALID, row_size(a), row_first_time(a), "malformed label set");
+        return false;
+    }
+    if (!nx_series_id_eq(id, nx_series_id_of(a->batch->tenant, a->labels))) {
+        refuse(a, NX_ERR_INVALID, row_size(a), row_first_time(a), "series id does not belong to the labels");
+        return false;
+    }
+    return true;
+}
+
+static enum nx_err create_series(struct applier *a)
+{
+    struct ing_head *head = a->store->head;
+    uint32_t tenant;
+    enum nx_err err = ing_head_tenant_get(head, a->batch->tenant, &tenant);
+    if (err == NX_OK)
+        err = ing_head_create(head, tenant, a->batch->ids[a->row], a->labels, &a->ref);
+    if (err != NX_OK)
+        return err;
+    ing_head_series(head, a->ref)->log_ref = a->store->next_log_ref++;
+    a->store->created[a->store->created_count++] = a->row;
+    a->part->created++;
+    return NX_OK;
+}
+
+/* Whether it was new is in *appended. */
+static enum nx_err take_sample(struct applier *a, const struct nx_sample *sample, bool *appended)
+{
+    struct ing_head *head = a->store->head;
+    *appended = false;
+    if (sample->t > ING_TIME_LIMIT || sample->t < -ING_TIME_LIMIT)
+        return NX_ERR_OUT_OF_BOUNDS;
+    enum nx_err err = ing_book_reserve(&a->store->book, a->segment);
+    if (err == NX_OK && a->ref == ING_REF_NONE)
+        err = create_series(a);
+    if (err != NX_OK)
+        return err;
+    enum ing_append_result result;
+    err = ing_head_append(head, a->ref, sample, a->now_ms, &result);
+    if (err != NX_OK)
+        return err;
+    if (result == ING_DUPLICATE) {
+        a->part->duplicates++;
+        return NX_OK;
+    }
+    ing_book_note(&a->store->book, a->segment, ing_head_series(head, a->ref)->tenant,
+                  ing_window_of(head->options.rules.window_ms, sample->t));
+    *appended = true;
+    return NX_OK;
+}
+
+static enum nx_err apply_floats(struct applier *a)
+{
+    const Narthex__PushRequest *request = a->batch->request;
+    struct ing_store *store = a->store;
+    for (uint32_t i = a->batch->sample_offsets[a->row]; i < a->batch->sample_offsets[a->row + 1]; i++) {
+        struct nx_sample sample = {.t = request->timestamps[i],
+                                   .value = nx_double_from_bits(request->value_bits[i])};
+        bool appended;
+        enum nx_err err = take_sample(a, &sample, &appended);
+        if (err == NX_ERR_NOMEM)
+            return err;
+        if (err != NX_OK)
+            refuse(a, err, 1, sample.t, NULL);
+        if (!appended)
+            continue;
+        a->part->floats++;
+        store->rows[store->row_count++] = (struct ing_sample_row){
+            .log_ref = ing_head_series(store->head, a->ref)->log_ref,
+            .t = sample.t,
+            .bits = request->value_bits[i]};
+    }
+    return NX_OK;
+}
+
+static enum nx_err apply_histogram(struct applier *a, const Narthex__HistogramRow *row, struct nx_arena *arena)
+{
+    struct ing_store *store = a->store;
+    struct nx_view bytes = nx_view_make(row->histogram.data, row->histogram.len);
+    struct nx_cursor cur = nx_cursor_of(bytes);
+    struct nx_histogram *histogram;
+    struct nx_fail fail;
+    enum nx_err err = nx_histogram_decode(&cur, arena, &histogram);
+    if (err == NX_OK && nx_cursor_left(&cur) > 0)
+        err = NX_ERR_INVALID;
+    if (err == NX_ERR_NOMEM)
+        return err;
+    if (err != NX_OK) {
+        refuse(a, NX_ERR_INVALID, 1, row->timestamp, "malformed histogram");
+        return NX_OK;
+    }
+    err = nx_histogram_validate(histogram, &fail);
+    if (err != NX_OK) {
+        struct nx_view text = nx_arena_copy(a->part->arena, nx_view_of(nx_fail_text(&fail)));
+        refuse(a, NX_ERR_INVALID, 1, row->timestamp, text.ptr);
+        return NX_OK;
+    }
+    struct nx_sample sample = {.t = row->timestamp, .histogram = histogram};
+    bool appended;
+    err = take_sample(a, &sample, &appended);
+    if (err == NX_ERR_NOMEM)
+        return err;
+    if (err != NX_OK)
+        refuse(a, err, 1, sample.t, NULL);
+    if (appended) {
+        a->part->histograms++;
+        store->histograms[store->histogram_count++] = (struct ing_histogram_entry){
+            .log_ref = ing_head_series(store->head, a->ref)->log_ref, .t = sample.t, .histogram = bytes};
+    }
+    return NX_OK;
+}
+
+static enum nx_err apply_histograms(struct applier *a)
+{
+    if (!a->batch->first_histogram)
+        return NX_OK;
+    struct nx_arena arena;
+    nx_arena_init(&arena, 0);
+    enum nx_err err = NX_OK;
+    for (uint32_t i = a->batch->first_histogram[a->row]; i != ING_ROW_NONE && err == NX_OK;
+         i = a->batch->next_histogram[i]) {
+        nx_arena_clear(&arena);
+        err = apply_histogram(a, a->batch->request->histograms[i], &arena);
+    }
+    nx_arena_release(&arena);
+    return err;
+}
+
+/* The row's label set as bytes that live as long as the part. */
+static enum nx_err row_labels(struct applier *a, struct nx_view *out)
+{
+    *out = ing_batch_labels(a->batch, a->row);
+    if (out->len > 0)
+        return NX_OK;
+    struct nx_buf buf;
+    nx_buf_init(&buf, SIZE_MAX / 4);
+    ing_head_encode_labels(a->store->head, ing_head_series(a->store->head, a->ref), &buf);
+    enum nx_err err = nx_buf_err(&buf);
+    if (err == NX_OK) {
+        *out = nx_arena_copy(a->part->arena, nx_buf_view(&buf));
+        err = out->ptr ? NX_OK : NX_ERR_NOMEM;
+    }
+    nx_buf_release(&buf);
+    return err;
+}
+
+static enum nx_err apply_exemplar(struct applier *a, const Narthex__ExemplarRow *row, struct nx_view labels)
+{
+    struct ing_store *store = a->store;
+    struct nx_view own = nx_view_make(row->labels.data, row->labels.len);
+    struct nx_cursor cur = nx_cursor_of(own);
+    struct nx_labels decoded = {0};
+    if (own.len > 0 && nx_labels_decode(&cur, &store->arena, EXEMPLAR_LABELS_MAX, &decoded) != NX_OK)
+        return NX_OK; /* the distributor has checked it: not worth a refusal of its own */
+    if (own.len == 0)
+        own = nx_view_make("\0", 1);
+    struct ing_exemplar exemplar = {.series = a->batch->ids[a->row],
+                                    .series_labels = labels,
+                                    .labels = own,
+                                    .t = row->timestamp,
+                                    .value_bits = row->value_bits};
+    uint32_t tenant;
+    bool added;
+    enum nx_err err = ing_head_tenant_get(store->head, a->batch->tenant, &tenant);
+    if (err == NX_OK)
+        err = ing_exemplars_add(&ing_head_tenant(store->head, tenant)->exemplars, &exemplar, &added);
+    if (err == NX_OK && added) {
+        a->part->exemplars++;
+        store->exemplars[store->exemplar_count++] = (struct ing_exemplar_entry){.id = exemplar.series,
+                                                                                .series_labels = labels,
+                                                                                .labels = own,
+                                                                                .t = row->timestamp,
+                                                                                .value_bits = row->value_bits};
+    }
+    return err == NX_ERR_RATE_LIMITED ? NX_OK : err;
+}
+
+static enum nx_err apply_exemplars(struct applier *a)
+{
+    if (!a->batch->first_exemplar || a->batch->first_exemplar[a->row] == ING_ROW_NONE)
+        return NX_OK;
+    struct nx_view labels;
+    enum nx_err err = row_labels(a, &labels);
+    for (uint32_t i = a->batch->first_exemplar[a->row]; i != ING_ROW_NONE && err == NX_OK;
+         i = a->batch->next_exemplar[i])
+        err = apply_exemplar(a, a->batch->request->exemplars[i], labels);
+    return err;
+}
+
+static enum nx_err apply_row(struct applier *a)
+{
+    enum nx_err err = NX_OK;
+    a->refused = NULL;
+    if (!find_series(a, &err))
+        return err;
+    err = apply_floats(a);
+    if (err == NX_OK)
+        err = apply_histograms(a);
+    if (err == NX_OK)
+        err = apply_exemplars(a);
+    return err;
+}
+
+/* --- records ----------------------------------------------------------------------------------------- */
+
+struct entries {
+    struct ing_record_writer writer;
+    struct nx_buf *log;
+    uint64_t nonce;
+    enum ing_record_type type;
+    struct nx_view tenant; /* ptr NULL: types without one */
+    bool open;
+};
+
+static void entries_next(struct entries *entries)
+{
+    if (entries->open && ing_record_len(&entries->writer) < ING_RECORD_SPLIT_BYTES)
+        return;
+    if (entries->open)
+        ing_record_end(&entries->writer);
+    ing_record_begin(&entries->writer, entries->log, entries->nonce, entries->type);
+    if (entries->tenant.ptr)
+        nx_buf_put_bytes(entries->log, entries->tenant);
+    entries->open = true;
+}
+
+static void entries_end(struct entries *entries)
+{
+    if (entries->open)
+        ing_record_end(&entries->writer);
+}
+
+static void log_series(const struct applier *a, uint64_t nonce, struct nx_buf *log)
+{
+    struct entries entries = {
+        .log = log, .nonce = nonce, .type = ING_RECORD_SERIES, .tenant = a->batch->tenant};
+    for (size_t i = 0; i < a->store->created_count; i++) {
+        uint32_t row = a->store->created[i];
+        uint32_t ref = ing_head_find(a->store->head, a->batch->ids[row]);
+        struct ing_series_entry entry = {.log_ref = ing_head_series(a->store->head, ref)->log_ref,
+                                         .id = a->batch->ids[row],
+                                         .labels = ing_batch_labels(a->batch, row)};
+        entries_next(&entries);
+        ing_series_entry_put(log, &entry);
+    }
+    entries_end(&entries);
+}
+
+static void log_samples(const struct applier *a, uint64_t nonce, struct nx_buf *log)
+{
+    for (size_t i = 0; i < a->store->row_count; i += ING_RECORD_MAX_SAMPLES) {
+        size_t count = a->store->row_count - i;
+        struct ing_record_writer writer;
+        ing_record_begin(&writer, log, nonce, ING_RECORD_SAMPLES);
+        ing_sample_rows_put(log, a->store->rows + i,
+                            count < ING_RECORD_MAX_SAMPLES ? count : ING_RECORD_MAX_SAMPLES);
+        ing_record_end(&writer);
+    }
+    struct entries entries = {.log = log, .nonce = nonce, .type = ING_RECORD_HISTOGRAMS};
+    for (size_t i = 0; i < a->store->histogram_count; i++) {
+        entries_next(&entries);
+        ing_histogram_entry_put(log, &a->store->histograms[i]);
+    }
+    entries_end(&entries);
+}
+
+static void log_exemplars(const struct applier *a, uint64_t nonce, struct nx_buf *log)
+{
+    struct entries entries = {
+        .log = log, .nonce = nonce, .type = ING_RECORD_EXEMPLARS, .tenant = a->batch->tenant};
+    for (size_t i = 0; i < a->store->exemplar_count; i++) {
+        entries_next(&entries);
+        ing_exemplar_entry_put(log, &a->store->exemplars[i]);
+    }
+    entries_end(&entries);
+}
+
+static enum nx_err apply_metadata(const struct applier *a, uint64_t nonce, struct nx_buf *log)
+{
+    struct entries entries = {
+        .log = log, .nonce = nonce, .type = ING_RECORD_METADATA, .tenant = a->batch->tenant};
+    struct ing_head *head = a->store->head;
+    uint32_t tenant = 0;
+    enum nx_err err = NX_OK;
+    if (a->part->metadata_count > 0)
+        err = ing_head_tenant_get(head, a->batch->tenant, &tenant);
+    for (size_t i = 0; i < a->part->metadata_count && err == NX_OK; i++) {
+        const Narthex__MetadataRow *row = a->batch->request->metadata[a->part->metadata[i]];
+        struct ing_metadata metadata = {.metric = nx_view_of(row->metric),
+                                        .help = nx_view_of(row->help),
+                                        .unit = nx_view_of(row->unit),
+                                        .type = row->type};
+        bool changed;
+        err = ing_metadata_set(&ing_head_tenant(head, tenant)->metadata, &metadata, &changed);
+        if (err != NX_OK || !changed)
+            continue;
+        struct ing_metadata_entry entry = {.metric = metadata.metric,
+                                           .help = metadata.help,
+                                           .unit = metadata.unit,
+                                           .type = metadata.type};
+        entries_next(&entries);
+        ing_metadata_entry_put(log, &entry);
+    }
+    entries_end(&entries);
+    return err == NX_ERR_RATE_LIMITED ? NX_OK : err;
+}
+
+enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment, uint64_t nonce,
+                      int64_t now_ms, struct nx_buf *log)
+{
+    struct applier a = {
+        .store = store, .part = part, .batch = part->batch, .segment = segment, .now_ms = now_ms};
+    enum nx_err err = take_room(store, part);
+    if (err != NX_OK)
+        return err;
+    for (size_t i = 0; i < part->row_count && err == NX_OK; i++) {
+        a.row = part->rows[i];
+        err = apply_row(&a);
+    }
+    log_series(&a, nonce, log);
+    log_samples(&a, nonce, log);
+    log_exemplars(&a, nonce, log);
+    enum nx_err metadata_err = apply_metadata(&a, nonce, log);
+    return err != NX_OK ? err : metadata_err;
+}

@@ -1,0 +1,80 @@
+/* Fixed fields, then the positions. */
+#include "ingester/block/block_meta.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/hash.h"
+
+#define POSITIONS_MAX 65536u
+
+void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta)
+{
+    nx_buf_put_bytes(buf, meta->tenant);
+    nx_buf_put_varint(buf, meta->min_t);
+    nx_buf_put_varint(buf, meta->max_t);
+    nx_buf_put_varint(buf, meta->created_ms);
+    nx_buf_put_uvarint(buf, meta->series);
+    nx_buf_put_uvarint(buf, meta->chunks);
+    nx_buf_put_uvarint(buf, meta->samples);
+    nx_buf_put_uvarint(buf, meta->generation);
+    nx_buf_put_uvarint(buf, meta->position_count);
+    for (size_t i = 0; i < meta->position_count; i++) {
+        nx_buf_put_uvarint(buf, meta->positions[i].shard);
+        nx_buf_put_uvarint(buf, meta->positions[i].before);
+    }
+}
+
+enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena, struct ing_block_meta *out)
+{
+    struct nx_cursor cur = nx_cursor_of(bytes);
+    struct ing_block_meta meta = {.tenant = nx_cursor_bytes(&cur)};
+    meta.min_t = nx_cursor_varint(&cur);
+    meta.max_t = nx_cursor_varint(&cur);
+    meta.created_ms = nx_cursor_varint(&cur);
+    meta.series = nx_cursor_uvarint(&cur);
+    meta.chunks = nx_cursor_uvarint(&cur);
+    meta.samples = nx_cursor_uvarint(&cur);
+    meta.generation = nx_cursor_uvarint(&cur);
+    uint64_t count = nx_cursor_uvarint(&cur);
+    if (!nx_cursor_ok(&cur) || count > POSITIONS_MAX || count > nx_cursor_left(&cur) / 2 ||
+        meta.min_t >= meta.max_t || meta.series >= UINT32_MAX)
+        return NX_ERR_CORRUPT;
+    struct ing_block_position *positions = nx_arena_array(arena, (size_t)count, sizeof *positions);
+    if (!positions)
+        return NX_ERR_NOMEM;
+    for (uint64_t i = 0; i < count; i++) {
+        positions[i].shard = (uint32_t)nx_cursor_uvarint(&cur);
+        positions[i].before = nx_cursor_uvarint(&cur);
+    }
+    if (!nx_cursor_ok(&cur) || nx_cursor_left(&cur) > 0)
+        return NX_ERR_CORRUPT;
+    meta.positions = positions;
+    meta.position_count = (size_t)count;
+    *out = meta;
+    return NX_OK;
+}
+
+void ing_tenant_dir(struct nx_view tenant, char out[ING_TENANT_DIR_MAX])
+{
+    static const char digits[] = "0123456789ABCDEF";
+    size_t len = 0;
+    for (size_t i = 0; i < tenant.len; i++) {
+        uint8_t c = (uint8_t)tenant.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '-' || c == '_';
+        if (len + 4 > ING_TENANT_DIR_MAX) {
+            struct nx_hash128 hash = nx_hash128(tenant.ptr, tenant.len);
+            (void)snprintf(out, ING_TENANT_DIR_MAX, "%%%016" PRIx64 "%016" PRIx64, hash.hi, hash.lo);
+            return;
+        }
+        if (plain) {
+            out[len++] = (char)c;
+        } else {
+            out[len++] = '%';
+            out[len++] = digits[c >> 4];
+            out[len++] = digits[c & 15];
+        }
+    }
+    out[len] = '\0';
+}

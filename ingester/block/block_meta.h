@@ -1,0 +1,38 @@
+/* What a block says of itself. Times: [min_t, max_t), aligned to windows. */
+#ifndef ING_BLOCK_META_H
+#define ING_BLOCK_META_H
+
+#include "common/base/arena.h"
+#include "common/base/buf.h"
+#include "common/base/cursor.h"
+
+/* Up to which segment of a shard's log the block holds the samples of its windows. */
+struct ing_block_position {
+    uint32_t shard;
+    uint64_t before; /* segments before this one */
+};
+
+struct ing_block_meta {
+    struct nx_view tenant;
+    int64_t min_t;
+    int64_t max_t;
+    int64_t created_ms;
+    uint64_t series;
+    uint64_t chunks;
+    uint64_t samples;
+    uint64_t generation; /* of the log that `positions` speak of */
+    const struct ing_block_position *positions;
+    size_t position_count;
+};
+
+void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta);
+/* The tenant aliases the bytes, positions are in the arena. */
+enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
+                                  struct ing_block_meta *out) NX_WARN_UNUSED;
+
+/* The directory name of a tenant: the name itself where it is letters, digits, '-' and '_', other bytes as %XX; a
+ * hash where that is too long. */
+#define ING_TENANT_DIR_MAX 208
+void ing_tenant_dir(struct nx_view tenant, char out[ING_TENANT_DIR_MAX]);
+
+#endif

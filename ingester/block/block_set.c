@@ -1,0 +1,245 @@
+/* One array under a mutex, which is held for looking through it only: blocks are few hundreds, and everything slow
+ * (opening, removing) happens outside. */
+#include "ingester/block/block_set.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+#include "ingester/metrics.h"
+
+struct ing_block_set {
+    const struct nx_fs *fs;
+    char *dir;
+    struct nx_log *log;
+    struct nx_metrics *metrics;
+    pthread_mutex_t lock;
+    struct ing_block **blocks; /* under lock */
+    size_t count;
+    size_t capacity;
+};
+
+void ing_block_list_release(struct ing_block_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        ing_block_drop(list->blocks[i]);
+    nx_free(list->blocks);
+    *list = (struct ing_block_list){0};
+}
+
+static bool has_suffix(const char *name, const char *suffix)
+{
+    return nx_view_has_suffix(nx_view_of(name), nx_view_of(suffix));
+}
+
+static enum nx_err remove_dir(const struct nx_fs *fs, const char *dir, const char *name)
+{
+    char *path = nx_path_join(dir, name);
+    if (!path)
+        return NX_ERR_NOMEM;
+    enum nx_err err = fs->rmdir(fs, path);
+    nx_free(path);
+    return err;
+}
+
+/* Only memory is a failure. */
+static enum nx_err open_one(struct ing_block_set *set, const char *dir, const char *name)
+{
+    struct nx_fail fail = {.code = NX_OK};
+    struct ing_block *block;
+    char *path = nx_path_join(dir, name);
+    if (!path)
+        return NX_ERR_NOMEM;
+    enum nx_err err = ing_block_open(path, &block, &fail);
+    nx_free(path);
+    if (err == NX_OK) {
+        err = ing_block_set_add(set, block);
+        if (err != NX_OK)
+            ing_block_drop(block);
+        return err;
+    }
+    if (err == NX_ERR_NOMEM)
+        return err;
+    nx_metric_inc(set->metrics, ING_M_BLOCKS_DAMAGED);
+    nx_log(set->log, NX_LOG_ERROR, "block left out", NX_S("why", nx_fail_text(&fail)));
+    return NX_OK;
+}
+
+static enum nx_err open_tenant(struct ing_block_set *set, const char *tenant)
+{
+    char **names;
+    size_t count;
+    char *dir = nx_path_join(set->dir, tenant);
+    if (!dir)
+        return NX_ERR_NOMEM;
+    enum nx_err err = nx_dir_list(dir, &names, &count);
+    if (err == NX_OK) {
+        for (size_t i = 0; i < count && err == NX_OK; i++) {
+            if (has_suffix(names[i], ".tmp") || has_suffix(names[i], ".gone"))
+                err = remove_dir(set->fs, dir, names[i]);
+            else
+                err = open_one(set, dir, names[i]);
+        }
+        nx_dir_free(names, count);
+    } else if (err != NX_ERR_NOMEM) {
+        err = NX_OK; /* a stray file */
+    }
+    nx_free(dir);
+    return err;
+}
+
+enum nx_err ing_block_set_open(const struct nx_fs *fs, const char *dir, struct nx_log *log,
+                               struct nx_metrics *metrics, struct ing_block_set **out)
+{
+    struct ing_block_set *set = nx_calloc(1, sizeof *set);
+    if (!set)
+        return NX_ERR_NOMEM;
+    set->fs = fs;
+    set->log = log;
+    set->metrics = metrics;
+    pthread_mutex_init(&set->lock, NULL);
+    set->dir = nx_strdup(dir);
+    enum nx_err err = set->dir ? fs->mkdir(fs, dir) : NX_ERR_NOMEM;
+    char **names = NULL;
+    size_t count = 0;
+    if (err == NX_OK)
+        err = nx_dir_list(dir, &names, &count);
+    for (size_t i = 0; i < count && err == NX_OK; i++)
+        err = open_tenant(set, names[i]);
+    nx_dir_free(names, count);
+    if (err != NX_OK) {
+        ing_block_set_free(set);
+        return err;
+    }
+    *out = set;
+    return NX_OK;
+}
+
+void ing_block_set_free(struct ing_block_set *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        ing_block_drop(set->blocks[i]);
+    nx_free(set->blocks);
+    nx_free(set->dir);
+    pthread_mutex_destroy(&set->lock);
+    nx_free(set);
+}
+
+static void count_block(struct ing_block_set *set, const struct ing_block *block, double sign)
+{
+    nx_metric_add(set->metrics, ING_M_BLOCKS, 0, sign);
+    nx_metric_add(set->metrics, ING_M_BLOCK_BYTES, 0, sign * (double)ing_block_size(block));
+}
+
+enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block)
+{
+    pthread_mutex_lock(&set->lock);
+    enum nx_err err = nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
+    if (err == NX_OK)
+        set->blocks[set->count++] = block;
+    pthread_mutex_unlock(&set->lock);
+    if (err == NX_OK)
+        count_block(set, block, 1);
+    return err;
+}
+
+static bool block_matches(const struct ing_block *block, struct nx_view tenant, struct ing_range range)
+{
+    const struct ing_block_meta *meta = ing_block_meta(block);
+    return (!tenant.ptr || nx_view_eq(meta->tenant, tenant)) && meta->min_t <= range.max_t &&
+           meta->max_t > range.min_t;
+}
+
+enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant, struct ing_range range,
+                                  struct ing_block_list *out)
+{
+    struct ing_block_list list = {0};
+    size_t capacity = 0;
+    enum nx_err err = NX_OK;
+    pthread_mutex_lock(&set->lock);
+    for (size_t i = 0; i < set->count && err == NX_OK; i++) {
+        if (!block_matches(set->blocks[i], tenant, range))
+            continue;
+        err = nx_grow(&list.blocks, &capacity, list.count + 1, sizeof(struct ing_block *));
+        if (err == NX_OK)
+            list.blocks[list.count++] = ing_block_take(set->blocks[i]);
+    }
+    pthread_mutex_unlock(&set->lock);
+    if (err != NX_OK)
+        ing_block_list_release(&list);
+    else
+        *out = list;
+    return err;
+}
+
+/* Renamed first, so that a crash in the middle of the removal leaves nothing that looks like a block. */
+static void remove_block(struct ing_block_set *set, const struct ing_block *block)
+{
+    const char *dir = ing_block_dir(block);
+    size_t len = strlen(dir);
+    char *gone = nx_alloc(len + 6);
+    enum nx_err err = gone ? NX_OK : NX_ERR_NOMEM;
+    if (gone) {
+        memcpy(gone, dir, len);
+        memcpy(gone + len, ".gone", 6);
+        err = set->fs->rename(set->fs, dir, gone);
+        if (err == NX_OK)
+            err = set->fs->rmdir(set->fs, gone);
+    }
+    nx_free(gone);
+    if (err != NX_OK)
+        nx_log(set->log, NX_LOG_WARN, "expired block not removed", NX_S("dir", dir), NX_E(err));
+}
+
+size_t ing_block_set_expire(struct ing_block_set *set, int64_t t)
+{
+    size_t expired = 0;
+    for (;;) {
+        struct ing_block *block = NULL;
+        pthread_mutex_lock(&set->lock);
+        for (size_t i = 0; i < set->count && !block; i++) {
+            if (ing_block_meta(set->blocks[i])->max_t <= t) {
+                block = set->blocks[i];
+                set->blocks[i] = set->blocks[--set->count];
+            }
+        }
+        pthread_mutex_unlock(&set->lock);
+        if (!block)
+            return expired;
+        expired++;
+        count_block(set, block, -1);
+        nx_metric_inc(set->metrics, ING_M_BLOCKS_DELETED);
+        nx_log(set->log, NX_LOG_INFO, "block expired", NX_S("dir", ing_block_dir(block)));
+        remove_block(set, block);
+        ing_block_drop(block);
+    }
+}
+
+void ing_block_set_report(struct ing_block_set *set, const struct ing_block *block, enum nx_err err)
+{
+    if (err != NX_ERR_CORRUPT)
+        return;
+    nx_metric_inc(set->metrics, ING_M_BLOCKS_DAMAGED);
+    nx_log(set->log, NX_LOG_ERROR, "damaged block", NX_S("dir", ing_block_dir(block)), NX_E(err));
+}
+
+enum nx_err ing_block_set_tenant_dir(struct ing_block_set *set, struct nx_view tenant, char **out)
+{
+    char name[ING_TENANT_DIR_MAX];
+    ing_tenant_dir(tenant, name);
+    char *path = nx_path_join(set->dir, name);
+    if (!path)
+        return NX_ERR_NOMEM;
+    enum nx_err err = set->fs->mkdir(set->fs, path);
+    if (err == NX_OK)
+        err = set->fs->sync_dir(set->fs, set->dir);
+    if (err != NX_OK) {
+        nx_free(path);
+        return err;
+    }
+    *out = path;
+    return NX_OK;
+}

@@ -1,0 +1,40 @@
+/* A chunk that is finished: encoded bytes that never change, counted, so that reads and flushes hold it while
+ * the head drops it. Any thread may hold and drop. */
+#ifndef ING_HEAD_SEALED_H
+#define ING_HEAD_SEALED_H
+
+#include "common/base/refcount.h"
+#include "common/chunk/chunk.h"
+
+struct ing_sealed {
+    struct nx_refcount refs;
+    int64_t min_t;
+    int64_t max_t;
+    uint32_t len;
+    uint16_t count;
+    uint8_t encoding;
+    uint8_t data[];
+};
+
+/* Copies the bytes; the caller holds the first reference. NULL without memory. */
+struct ing_sealed *ing_sealed_new(const struct nx_chunk *chunk) __attribute__((warn_unused_result));
+static inline struct ing_sealed *ing_sealed_take(struct ing_sealed *sealed)
+{
+    nx_refcount_take(&sealed->refs);
+    return sealed;
+}
+void ing_sealed_drop(struct ing_sealed *sealed);
+struct nx_chunk ing_sealed_chunk(const struct ing_sealed *sealed);
+
+/* A growing list of held chunks. */
+struct ing_sealed_list {
+    struct ing_sealed **items;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+/* Takes over the caller's reference on success. */
+enum nx_err ing_sealed_list_add(struct ing_sealed_list *list, struct ing_sealed *sealed) NX_WARN_UNUSED;
+void ing_sealed_list_release(struct ing_sealed_list *list);
+
+#endif

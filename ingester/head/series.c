@@ -1,0 +1,396 @@
+/* A sample newer than all others goes to the open chunk; an older one is looked up first (same bits: accepted
+ * and forgotten, other bits: refused) and then joins the out-of-order run, which is turned into sealed chunks
+ * when it is full, one a window. Out-of-order histograms are rare and become chunks of one sample at once.
+ * Chunks may therefore overlap in time, never in timestamps; readers merge. */
+#include "ingester/head/series.h"
+
+#include <assert.h>
+
+#include "common/base/alloc.h"
+#include "common/chunk/merge.h"
+
+#define OOO_MAX 120u
+
+int64_t ing_window_of(int64_t window_ms, int64_t t)
+{
+    int64_t rest = t % window_ms;
+    return t - (rest < 0 ? rest + window_ms : rest);
+}
+
+static bool same_sample(const struct nx_sample *a, const struct nx_sample *b)
+{
+    if (!a->histogram != !b->histogram)
+        return false;
+    if (a->histogram)
+        return nx_histogram_identical(a->histogram, b->histogram);
+    return nx_double_bits(a->value) == nx_double_bits(b->value);
+}
+
+/* 1: the chunk has a sample at t, *same tells whether it is this one; 0: it has not; negative: error. */
+static int chunk_lookup(const struct nx_chunk *chunk, const struct nx_sample *sample, bool *same)
+{
+    if (sample->t < chunk->min_t || sample->t > chunk->max_t)
+        return 0;
+    struct nx_sample_iter *it;
+    enum nx_err err = nx_chunk_iter_new(chunk->encoding, chunk->data, &it);
+    if (err != NX_OK)
+        return err;
+    struct nx_sample found;
+    int rc = nx_sample_seek(it, sample->t, &found);
+    if (rc == 1) {
+        rc = found.t == sample->t;
+        *same = rc == 1 && same_sample(&found, sample);
+    }
+    nx_sample_iter_free(it);
+    return rc;
+}
+
+/* The position of the first entry at or after t. */
+static uint32_t ooo_position(const struct ing_ooo *ooo, int64_t t)
+{
+    uint32_t low = 0;
+    uint32_t high = ooo->count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        if (ooo->items[mid].t < t)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static int series_lookup(const struct ing_series *series, const struct nx_sample *sample, bool *same)
+{
+    if (series->open) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
+        if (sample->t == chunk.max_t) {
+            struct nx_sample last = nx_chunk_appender_last(series->open);
+            *same = same_sample(&last, sample);
+            return 1;
+        }
+        int rc = chunk_lookup(&chunk, sample, same);
+        if (rc != 0)
+            return rc;
+    }
+    if (series->ooo) {
+        uint32_t at = ooo_position(series->ooo, sample->t);
+        if (at < series->ooo->count && series->ooo->items[at].t == sample->t) {
+            *same = !sample->histogram && series->ooo->items[at].bits == nx_double_bits(sample->value);
+            return 1;
+        }
+    }
+    for (uint32_t i = series->sealed.count; i-- > 0;) {
+        struct nx_chunk chunk = ing_sealed_chunk(series->sealed.items[i]);
+        int rc = chunk_lookup(&chunk, sample, same);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static enum nx_err seal_chunk(struct ing_sealed_list *list, const struct nx_chunk *chunk)
+{
+    struct ing_sealed *sealed = ing_sealed_new(chunk);
+    if (!sealed)
+        return NX_ERR_NOMEM;
+    enum nx_err err = ing_sealed_list_add(list, sealed);
+    if (err != NX_OK)
+        ing_sealed_drop(sealed);
+    return err;
+}
+
+static enum nx_err seal_open(struct ing_series *series)
+{
+    struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
+    enum nx_err err = seal_chunk(&series->sealed, &chunk);
+    if (err != NX_OK)
+        return err;
+    nx_chunk_appender_free(series->open);
+    series->open = NULL;
+    return NX_OK;
+}
+
+/* The samples [from, to) of the run as one sealed chunk. */
+static enum nx_err seal_run(const struct ing_ooo *ooo, uint32_t from, uint32_t to,
+                            struct ing_sealed_list *list)
+{
+    struct nx_chunk_appender *app;
+    enum nx_err err = nx_chunk_appender_new(NX_CHUNK_XOR, &app);
+    if (err != NX_OK)
+        return err;
+    for (uint32_t i = from; i < to && err == NX_OK; i++) {
+        struct nx_sample sample = {.t = ooo->items[i].t,
+                                   .value = nx_double_from_bits(ooo->items[i].bits)};
+        err = nx_chunk_append(app, &sample);
+    }
+    if (err == NX_OK) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(app);
+        err = seal_chunk(list, &chunk);
+    }
+    nx_chunk_appender_free(app);
+    return err;
+}
+
+/* Moves the run's samples in [min_t, max_t] to sealed chunks, one a window. The run is in order, so what was
+ * sealed before a failure is cut from it. */
+static enum nx_err seal_ooo(struct ing_series *series, int64_t window_ms, int64_t min_t, int64_t max_t)
+{
+    struct ing_ooo *ooo = series->ooo;
+    if (!ooo)
+        return NX_OK;
+    uint32_t first = ooo_position(ooo, min_t);
+    uint32_t from = first;
+    enum nx_err err = NX_OK;
+    while (from < ooo->count && ooo->items[from].t <= max_t) {
+        int64_t end = ing_window_of(window_ms, ooo->items[from].t) + window_ms;
+        uint32_t to = from + 1;
+        while (to < ooo->count && ooo->items[to].t <= max_t && ooo->items[to].t < end)
+            to++;
+        err = seal_run(ooo, from, to, &series->sealed);
+        if (err != NX_OK)
+            break;
+        from = to;
+    }
+    memmove(&ooo->items[first], &ooo->items[from], (ooo->count - from) * sizeof ooo->items[0]);
+    ooo->count -= from - first;
+    if (ooo->count == 0) {
+        nx_free(ooo);
+        series->ooo = NULL;
+    }
+    return err;
+}
+
+static enum nx_err ooo_insert(struct ing_series *series, const struct nx_sample *sample)
+{
+    struct ing_ooo *ooo = series->ooo;
+    uint32_t count = ooo ? ooo->count : 0;
+    if (!ooo || count == ooo->capacity) {
+        uint32_t capacity = ooo ? ooo->capacity * 2 : 4;
+        struct ing_ooo *grown = nx_realloc(ooo, sizeof *ooo + capacity * sizeof ooo->items[0]);
+        if (!grown)
+            return NX_ERR_NOMEM;
+        grown->count = count;
+        grown->capacity = capacity;
+        series->ooo = ooo = grown;
+    }
+    uint32_t at = ooo_position(ooo, sample->t);
+    memmove(&ooo->items[at + 1], &ooo->items[at], (count - at) * sizeof ooo->items[0]);
+    ooo->items[at] = (struct ing_ooo_sample){.t = sample->t, .bits = nx_double_bits(sample->value)};
+    ooo->count++;
+    return NX_OK;
+}
+
+static enum nx_err histogram_insert(struct ing_series *series, const struct nx_sample *sample)
+{
+    struct nx_chunk_appender *app;
+    enum nx_err err = nx_chunk_appender_new(NX_CHUNK_HISTOGRAM_RUN, &app);
+    if (err != NX_OK)
+        return err;
+    err = nx_chunk_append(app, sample);
+    if (err == NX_OK) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(app);
+        err = seal_chunk(&series->sealed, &chunk);
+    }
+    nx_chunk_appender_free(app);
+    return err;
+}
+
+static enum nx_err append_older(struct ing_series *series, const struct ing_window_rules *rules,
+                                const struct nx_sample *sample, enum ing_append_result *out)
+{
+    bool same = false;
+    int rc = series_lookup(series, sample, &same);
+    if (rc < 0)
+        return (enum nx_err)rc;
+    if (rc == 1 && !same)
+        return NX_ERR_CONFLICT;
+    if (rc == 1) {
+        *out = ING_DUPLICATE;
+        return NX_OK;
+    }
+    if (sample->t < series->newest_t - rules->out_of_order_ms)
+        return NX_ERR_TOO_OLD;
+    if (sample->histogram) {
+        enum nx_err err = histogram_insert(series, sample);
+        if (err == NX_OK)
+            *out = ING_APPENDED;
+        return err;
+    }
+    if (series->ooo && series->ooo->count >= OOO_MAX) {
+        enum nx_err err = seal_ooo(series, rules->window_ms, INT64_MIN, INT64_MAX);
+        if (err != NX_OK)
+            return err;
+    }
+    enum nx_err err = ooo_insert(series, sample);
+    if (err == NX_OK)
+        *out = ING_APPENDED;
+    return err;
+}
+
+static enum nx_err append_newest(struct ing_series *series, const struct ing_window_rules *rules,
+                                 const struct nx_sample *sample)
+{
+    enum nx_chunk_encoding encoding = sample->histogram ? NX_CHUNK_HISTOGRAM_RUN : NX_CHUNK_XOR;
+    enum nx_err err;
+    if (series->open) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
+        bool fits = chunk.encoding == encoding && chunk.count < ING_CHUNK_SAMPLES &&
+                    ing_window_of(rules->window_ms, chunk.min_t) ==
+                        ing_window_of(rules->window_ms, sample->t);
+        if (fits)
+            return nx_chunk_append(series->open, sample);
+    }
+    struct nx_chunk_appender *app;
+    err = nx_chunk_appender_new(encoding, &app);
+    if (err != NX_OK)
+        return err;
+    err = nx_chunk_append(app, sample);
+    if (err == NX_OK && series->open)
+        err = seal_open(series);
+    if (err != NX_OK) {
+        nx_chunk_appender_free(app);
+        return err;
+    }
+    series->open = app;
+    return NX_OK;
+}
+
+enum nx_err ing_series_append(struct ing_series *series, const struct ing_window_rules *rules,
+                              const struct nx_sample *sample, enum ing_append_result *out)
+{
+    if (sample->t > ING_TIME_LIMIT || sample->t < -ING_TIME_LIMIT)
+        return NX_ERR_OUT_OF_BOUNDS;
+    if (series->newest_t != INT64_MIN && sample->t <= series->newest_t)
+        return append_older(series, rules, sample, out);
+    enum nx_err err = append_newest(series, rules, sample);
+    if (err != NX_OK)
+        return err;
+    series->newest_t = sample->t;
+    *out = ING_APPENDED;
+    return NX_OK;
+}
+
+void ing_series_release_samples(struct ing_series *series)
+{
+    nx_chunk_appender_free(series->open);
+    series->open = NULL;
+    nx_free(series->ooo);
+    series->ooo = NULL;
+    ing_sealed_list_release(&series->sealed);
+}
+
+bool ing_series_has_samples(const struct ing_series *series)
+{
+    return series->open || series->ooo || series->sealed.count > 0;
+}
+
+static bool overlaps(int64_t from, int64_t to, int64_t min_t, int64_t max_t)
+{
+    return from <= max_t && to >= min_t;
+}
+
+static enum nx_err list_add_ref(struct ing_sealed_list *list, struct ing_sealed *sealed)
+{
+    enum nx_err err = ing_sealed_list_add(list, sealed);
+    if (err == NX_OK)
+        ing_sealed_take(sealed);
+    return err;
+}
+
+static enum nx_err read_sealed(const struct ing_series *series, int64_t min_t, int64_t max_t,
+                               struct ing_sealed_list *out)
+{
+    for (uint32_t i = 0; i < series->sealed.count; i++) {
+        struct ing_sealed *sealed = series->sealed.items[i];
+        if (!overlaps(sealed->min_t, sealed->max_t, min_t, max_t))
+            continue;
+        enum nx_err err = list_add_ref(out, sealed);
+        if (err != NX_OK)
+            return err;
+    }
+    return NX_OK;
+}
+
+enum nx_err ing_series_snapshot(struct ing_series *series, const struct ing_window_rules *rules,
+                                int64_t min_t, int64_t max_t, struct ing_sealed_list *out)
+{
+    if (series->open) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
+        if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t)) {
+            enum nx_err err = seal_open(series);
+            if (err != NX_OK)
+                return err;
+        }
+    }
+    enum nx_err err = seal_ooo(series, rules->window_ms, min_t, max_t);
+    if (err != NX_OK)
+        return err;
+    return read_sealed(series, min_t, max_t, out);
+}
+
+void ing_series_drop(struct ing_series *series, const struct ing_sealed_list *list)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < series->sealed.count; i++) {
+        struct ing_sealed *sealed = series->sealed.items[i];
+        bool listed = false;
+        for (uint32_t j = 0; j < list->count && !listed; j++)
+            listed = list->items[j] == sealed;
+        if (listed)
+            ing_sealed_drop(sealed);
+        else
+            series->sealed.items[kept++] = sealed;
+    }
+    series->sealed.count = kept;
+    if (kept == 0)
+        ing_sealed_list_release(&series->sealed);
+}
+
+static enum nx_err read_ooo(const struct ing_series *series, int64_t min_t, int64_t max_t,
+                            struct ing_sealed_list *out)
+{
+    if (!series->ooo)
+        return NX_OK;
+    uint32_t from = ooo_position(series->ooo, min_t);
+    uint32_t to = from;
+    while (to < series->ooo->count && series->ooo->items[to].t <= max_t)
+        to++;
+    return from < to ? seal_run(series->ooo, from, to, out) : NX_OK;
+}
+
+enum nx_err ing_series_read(const struct ing_series *series, int64_t min_t, int64_t max_t,
+                            struct ing_sealed_list *out)
+{
+    enum nx_err err = read_sealed(series, min_t, max_t, out);
+    if (err == NX_OK && series->open) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
+        if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t))
+            err = seal_chunk(out, &chunk);
+    }
+    return err == NX_OK ? read_ooo(series, min_t, max_t, out) : err;
+}
+
+bool ing_series_overlaps(const struct ing_series *series, int64_t min_t, int64_t max_t)
+{
+    if (series->open) {
+        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
+        if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t))
+            return true;
+    }
+    if (series->ooo) {
+        uint32_t at = ooo_position(series->ooo, min_t);
+        if (at < series->ooo->count && series->ooo->items[at].t <= max_t)
+            return true;
+    }
+    for (uint32_t i = 0; i < series->sealed.count; i++) {
+        if (overlaps(series->sealed.items[i]->min_t, series->sealed.items[i]->max_t, min_t, max_t))
+            return true;
+    }
+    return false;
+}
+
+size_t ing_series_chunk_count(const struct ing_series *series)
+{
+    return series->sealed.count + (series->open ? 1 : 0) + (series->ooo ? 1 : 0);
+}

@@ -1,0 +1,289 @@
+/* Set-up: directory, blocks, replay, logs, lanes, methods; tear-down in the opposite order, driven on worker 0: no
+ * new requests, the flush ends, requests in flight end, the logs are synced and closed on their workers, the lanes
+ * are joined. */
+#include "ingester/ingester.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "common/base/alloc.h"
+#include "common/base/rand.h"
+#include "ingester/datadir.h"
+#include "ingester/flush.h"
+#include "ingester/ingester_internal.h"
+#include "ingester/open.h"
+
+#define PUSH_BODY_MAX ((size_t)64 << 20)
+#define READ_THREADS 4
+#define READ_QUEUE 1024
+#define FLUSH_QUEUE 1024
+#define DRAIN_POLL_MS 5
+
+static void collect_gauges(void *user)
+{
+    struct ingester *ing = user;
+    nx_metric_set(ing->metrics, ING_M_SERIES, 0, (double)atomic_load(&ing->limit.used));
+}
+
+static enum nx_err register_metrics(struct ingester *ing)
+{
+    if (!ing->deps.telemetry)
+        return NX_OK;
+    enum nx_err err =
+        nx_telemetry_register(ing->deps.telemetry, ing_metric_table, ING_METRICS, NULL, NULL, &ing->metrics);
+    return err == NX_OK ? nx_telemetry_on_collect(ing->deps.telemetry, collect_gauges, ing) : err;
+}
+
+static enum nx_err register_methods(struct ingester *ing)
+{
+    static const struct {
+        const char *name;
+        nx_rpc_handler handle;
+    } methods[] = {
+        {"select", ing_select_handle},       {"labels", ing_labels_handle}, {"metadata", ing_metadata_handle},
+        {"exemplars", ing_exemplars_handle}, {"status", ing_status_handle}, {"flush", ing_flush_handle},
+    };
+    ing->budget.max_bytes = (size_t)ing->deps.settings->max_inflight_bytes;
+    ing->budget.retry_after_s = 1;
+    enum nx_err err =
+        nx_rpc_server_method(ing->deps.rpc, "push", ing_push_handle, ing, PUSH_BODY_MAX, &ing->budget);
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0] && err == NX_OK; i++)
+        err = nx_rpc_server_method(ing->deps.rpc, methods[i].name, methods[i].handle, ing, 1 << 20, NULL);
+    return err;
+}
+
+static enum nx_err open_logs(struct ingester *ing, const struct ing_open_shard *opened)
+{
+    for (uint32_t i = 0; i < ing->shard_count; i++) {
+        struct ing_shard *shard = &ing->shards[i];
+        struct ing_log_options options = {
+            .fs = ing->deps.fs,
+            .clock = ing->deps.clock,
+            .dir = shard->dir,
+            .generation = ing->generation,
+            .segment = opened[i].next_segment,
+            .nonce = ing->nonce,
+            .segment_bytes = (uint64_t)ing->deps.settings->wal_segment_bytes,
+            .max_pending_bytes = (size_t)ing->deps.settings->max_inflight_bytes,
+            .shard = i,
+            .worker = shard->worker,
+            .log = ing->deps.log,
+            .metrics = ing->metrics,
+        };
+        enum nx_err err = ing_log_open(&options, &shard->log);
+        if (err != NX_OK)
+            return err;
+    }
+    return NX_OK;
+}
+
+static enum nx_err open_shards(struct ingester *ing)
+{
+    const struct ing_settings *settings = ing->deps.settings;
+    uint32_t count = (uint32_t)nx_workers_count(ing->deps.workers);
+    struct ing_open_options options = {
+        .fs = ing->deps.fs,
+        .clock = ing->deps.clock,
+        .log = ing->deps.log,
+        .metrics = ing->metrics,
+        .wal_dir = ing->wal_dir,
+        .blocks = ing->blocks,
+        .shards = count,
+        .partitions = ing->deps.partitions,
+        .nonce = ing->nonce,
+        .head = {.rules = ing->rules,
+                 .limit = &ing->limit,
+                 .max_exemplars = ((size_t)settings->max_exemplars + count - 1) / count},
+    };
+    struct ing_open_shard *opened = nx_calloc(count, sizeof *opened);
+    ing->shards = nx_calloc(count, sizeof *ing->shards);
+    enum nx_err err = opened && ing->shards ? NX_OK : NX_ERR_NOMEM;
+    /* what was acknowledged comes back whatever the limit is now */
+    atomic_store(&ing->limit.max, SIZE_MAX);
+    if (err == NX_OK)
+        err = ing_open_shards(&options, opened, &ing->generation);
+    atomic_store(&ing->limit.max, (size_t)settings->max_series);
+    if (err == NX_OK) {
+        ing->shard_count = count;
+        for (uint32_t i = 0; i < count; i++)
+            ing->shards[i] = (struct ing_shard){.ing = ing,
+                                                .index = i,
+                                                .worker = nx_workers_at(ing->deps.workers, i),
+                                                .store = opened[i].store,
+                                                .dir = opened[i].dir};
+        err = open_logs(ing, opened);
+    }
+    nx_free(opened);
+    return err;
+}
+
+static enum nx_err open_directory(struct ingester *ing, struct nx_fail *fail)
+{
+    const char *dir = ing->deps.settings->data_dir;
+    enum nx_err err = ing_datadir_lock(ing->deps.fs, dir, &ing->lock_fd, fail);
+    if (err != NX_OK)
+        return err;
+    ing->wal_dir = nx_path_join(dir, "wal");
+    ing->blocks_dir = nx_path_join(dir, "blocks");
+    if (!ing->wal_dir || !ing->blocks_dir)
+        return NX_ERR_NOMEM;
+    err = ing_datadir_incarnation(ing->deps.fs, dir, &ing->incarnation);
+    if (err == NX_OK)
+        err = ing_block_set_open(ing->deps.fs, ing->blocks_dir, ing->deps.log, ing->metrics, &ing->blocks);
+    if (err == NX_OK)
+        err = open_shards(ing);
+    if (err == NX_OK)
+        err = ing->deps.fs->sync_dir(ing->deps.fs, dir);
+    return err == NX_OK ? err : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
+}
+
+enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct nx_fail *fail)
+{
+    struct ingester *ing = nx_calloc(1, sizeof *ing);
+    if (!ing)
+        return nx_fail_set(fail, NX_ERR_NOMEM, "ingester: out of memory");
+    struct nx_rand rand;
+    nx_rand_system(&rand);
+    ing->deps = *deps;
+    ing->lock_fd = -1;
+    ing->nonce = nx_rand_u64(&rand);
+    ing->rules = (struct ing_window_rules){.window_ms = deps->settings->window_ms,
+                                           .out_of_order_ms = deps->settings->out_of_order_ms};
+    enum nx_err err = register_metrics(ing);
+    if (err == NX_OK)
+        err = open_directory(ing, fail);
+    if (err == NX_OK)
+        err = nx_lane_new("ing-read", READ_THREADS, READ_QUEUE, &ing->read_lane);
+    if (err == NX_OK)
+        err = nx_lane_new("ing-flush", 1, FLUSH_QUEUE, &ing->flush_lane);
+    if (err == NX_OK)
+        err = ing_flush_new(ing, &ing->flush);
+    if (err == NX_OK)
+        err = register_methods(ing);
+    if (err != NX_OK) {
+        if (fail && fail->code == NX_OK)
+            nx_fail_set(fail, err, "ingester: %s", nx_err_text(err));
+        ing_free(ing);
+        return err;
+    }
+    *out = ing;
+    return NX_OK;
+}
+
+enum nx_err ing_start(struct ingester *ing)
+{
+    return ing_flush_start(ing->flush);
+}
+
+uint64_t ing_incarnation(const struct ingester *ing)
+{
+    return ing->incarnation;
+}
+
+void ing_reload(struct ingester *ing)
+{
+    /* the others are read where they are used */
+    atomic_store(&ing->limit.max, (size_t)ing->deps.settings->max_series);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------- */
+
+struct stop {
+    struct ingester *ing;
+    void (*done)(void *user);
+    void *user;
+    uv_timer_t timer;
+    struct ing_fan fan;
+};
+
+static void on_log_closed(void *user)
+{
+    ing_fan_answer(user, NX_OK);
+}
+
+static void close_log(struct ing_fan_slot *slot)
+{
+    ing_log_close(slot->shard->log, on_log_closed, slot);
+}
+
+static void on_logs_closed(struct ing_fan *fan)
+{
+    struct stop *stop = (struct stop *)((char *)fan - offsetof(struct stop, fan));
+    struct ingester *ing = stop->ing;
+    void (*done)(void *user) = stop->done;
+    void *user = stop->user;
+    nx_lane_free(ing->read_lane);
+    nx_lane_free(ing->flush_lane);
+    ing->read_lane = ing->flush_lane = NULL;
+    nx_free(stop->fan.slots);
+    nx_free(stop);
+    done(user);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct stop *stop = handle->data;
+    stop->fan.ing = stop->ing;
+    stop->fan.home = nx_workers_at(stop->ing->deps.workers, 0);
+    stop->fan.run = close_log;
+    stop->fan.done = on_logs_closed;
+    stop->fan.urgent = true;
+    ing_fan_start(&stop->fan);
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    struct stop *stop = timer->data;
+    if (atomic_load(&stop->ing->active) > 0)
+        return;
+    uv_timer_stop(timer);
+    uv_close((uv_handle_t *)timer, on_poll_closed);
+}
+
+static void on_flush_stopped(void *user)
+{
+    struct stop *stop = user;
+    uv_timer_init(nx_worker_loop(nx_workers_at(stop->ing->deps.workers, 0)), &stop->timer);
+    stop->timer.data = stop;
+    uv_timer_start(&stop->timer, on_poll, 0, DRAIN_POLL_MS);
+}
+
+void ing_stop(struct ingester *ing, void (*done)(void *user), void *user)
+{
+    atomic_store(&ing->stopping, true);
+    struct stop *stop = nx_calloc(1, sizeof *stop);
+    struct ing_fan_slot *slots = nx_calloc(ing->shard_count, sizeof *slots);
+    if (!stop || !slots) {
+        /* nothing acknowledged depends on an orderly end */
+        nx_log(ing->deps.log, NX_LOG_ERROR, "no memory to stop in order", NX_E(NX_ERR_NOMEM));
+        _exit(1);
+    }
+    stop->ing = ing;
+    stop->done = done;
+    stop->user = user;
+    stop->fan.slots = slots;
+    ing_flush_stop(ing->flush, on_flush_stopped, stop);
+}
+
+void ing_free(struct ingester *ing)
+{
+    if (!ing)
+        return;
+    nx_lane_free(ing->read_lane);
+    nx_lane_free(ing->flush_lane);
+    ing_flush_free(ing->flush);
+    for (uint32_t i = 0; i < ing->shard_count; i++) {
+        struct ing_shard *shard = &ing->shards[i];
+        ing_log_free(shard->log);
+        ing_store_release(&shard->store);
+        ing_head_free(shard->store.head);
+        nx_free(shard->dir);
+    }
+    nx_free(ing->shards);
+    ing_block_set_free(ing->blocks);
+    nx_free(ing->wal_dir);
+    nx_free(ing->blocks_dir);
+    if (ing->lock_fd >= 0)
+        (void)close(ing->lock_fd);
+    nx_free(ing);
+}

@@ -1,0 +1,75 @@
+/* protobuf-c over arenas: a decoded message is freed with its request. */
+#include "ingester/ingester_internal.h"
+
+static void *arena_alloc(void *data, size_t size)
+{
+    return nx_arena_alloc(data, size);
+}
+
+static void arena_free(void *data, void *ptr)
+{
+    (void)data;
+    (void)ptr;
+}
+
+void ing_pb_init(struct ing_pb *pb)
+{
+    nx_arena_init(&pb->arena, 0);
+    pb->allocator = (ProtobufCAllocator){
+        .alloc = arena_alloc, .free = arena_free, .allocator_data = &pb->arena};
+}
+
+void ing_pb_release(struct ing_pb *pb)
+{
+    nx_arena_release(&pb->arena);
+}
+
+enum nx_err ing_pb_pack(const ProtobufCMessage *message, struct nx_buf *out)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    enum nx_err err = nx_buf_reserve(out, size);
+    if (err == NX_OK)
+        out->len += protobuf_c_message_pack(message, (uint8_t *)out->data + out->len);
+    return err;
+}
+
+void ing_pb_reply(struct nx_rpc_request *req, const ProtobufCMessage *message)
+{
+    struct nx_buf buf;
+    nx_buf_init(&buf, SIZE_MAX / 4);
+    enum nx_err err = ing_pb_pack(message, &buf);
+    if (err == NX_OK) {
+        nx_rpc_reply(req, &buf);
+    } else {
+        nx_rpc_reply_error(req, err, nx_err_text(err));
+    }
+    nx_buf_release(&buf);
+}
+
+enum nx_err ing_matchers_init(Narthex__Matcher *const *rows, size_t count, struct nx_arena *arena,
+                              struct nx_matcher **out, struct nx_fail *fail)
+{
+    struct nx_matcher *matchers = nx_arena_array(arena, count, sizeof *matchers);
+    if (!matchers)
+        return NX_ERR_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        enum nx_err err = NX_ERR_INVALID;
+        if (rows[i]->type > NX_MATCH_NRE)
+            nx_fail_set(fail, err, "matcher of unknown type %u", (unsigned)rows[i]->type);
+        else
+            err = nx_matcher_init(&matchers[i], arena, (enum nx_match_type)rows[i]->type,
+                                  nx_view_of(rows[i]->name), nx_view_of(rows[i]->value), fail);
+        if (err != NX_OK) {
+            ing_matchers_release(matchers, i);
+            return err;
+        }
+    }
+    *out = matchers;
+    return NX_OK;
+}
+
+void ing_matchers_release(struct nx_matcher *matchers, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        nx_matcher_release(&matchers[i]);
+}

@@ -1,0 +1,229 @@
+/* A push is decoded once, split by shard, and applied on each shard's worker; a shard answers when its log is
+ * synced up to where it stood after the apply, so also a push that only repeats what is there waits until the
+ * first writing of it is on disk. The request is answered when all its shards have. */
+#include <stdio.h>
+
+#include "common/base/alloc.h"
+#include "ingester/ingester_internal.h"
+
+struct push_part {
+    struct ing_part part;
+    struct nx_arena arena;
+    struct ing_log_waiter waiter;
+    struct ing_fan_slot *slot;
+};
+
+struct push {
+    struct ingester *ing;
+    struct nx_rpc_request *req;
+    struct ing_pb pb;
+    struct ing_batch batch;
+    struct push_part *parts; /* one a shard */
+    struct ing_fan fan;
+};
+
+static void push_free(struct push *push)
+{
+    struct ingester *ing = push->ing;
+    for (uint32_t i = 0; push->parts && i < ing->shard_count; i++)
+        nx_arena_release(&push->parts[i].arena);
+    ing_pb_release(&push->pb);
+    nx_free(push);
+    ing_leave(ing);
+}
+
+static void push_fail(struct push *push, enum nx_err err, const char *text)
+{
+    nx_metric_inc(push->ing->metrics, ING_M_PUSH_ERRORS);
+    nx_rpc_reply_error(push->req, err, text ? text : nx_err_text(err));
+    push_free(push);
+}
+
+static void on_logged(struct ing_log_waiter *waiter, enum nx_err err)
+{
+    struct push_part *part = (struct push_part *)((char *)waiter - offsetof(struct push_part, waiter));
+    ing_fan_answer(part->slot, err);
+}
+
+static void count_part(const struct ing_part *part, struct nx_metrics *metrics)
+{
+    nx_metric_add(metrics, ING_M_SAMPLES, ING_KIND_FLOAT, (double)part->floats);
+    nx_metric_add(metrics, ING_M_SAMPLES, ING_KIND_HISTOGRAM, (double)part->histograms);
+    nx_metric_add(metrics, ING_M_SAMPLES, ING_KIND_DUPLICATE, (double)part->duplicates);
+    if (part->exemplars > 0)
+        nx_metric_add(metrics, ING_M_EXEMPLARS, 0, (double)part->exemplars);
+    if (part->created > 0)
+        nx_metric_add(metrics, ING_M_SERIES_CREATED, 0, (double)part->created);
+    if (part->unknown_count > 0)
+        nx_metric_add(metrics, ING_M_PUSH_UNKNOWN, 0, (double)part->unknown_count);
+    for (size_t i = 0; i < part->refused_count; i++)
+        nx_metric_add(metrics, ING_M_REFUSED, ing_refusal_of(part->refused[i].code),
+                      part->refused[i].count);
+}
+
+static void part_run(struct ing_fan_slot *slot)
+{
+    struct push *push = (struct push *)((char *)slot->fan - offsetof(struct push, fan));
+    struct ing_shard *shard = slot->shard;
+    struct push_part *part = &push->parts[shard->index];
+    part->slot = slot;
+    enum nx_err err = ing_log_failure(shard->log);
+    struct nx_buf *log = NULL;
+    if (err == NX_OK)
+        err = ing_log_reserve(shard->log, ing_apply_bound(&shard->store, &part->part), &log);
+    if (err == NX_OK) {
+        size_t before = log->len;
+        err = ing_apply(&shard->store, &part->part, ing_log_segment(shard->log), ing_log_nonce(shard->log),
+                        nx_now_ms(push->ing->deps.clock), log);
+        if (log->len > before)
+            ing_log_appended(shard->log);
+        count_part(&part->part, push->ing->metrics);
+    }
+    if (err != NX_OK) {
+        ing_fan_answer(slot, err);
+        return;
+    }
+    part->waiter.done = on_logged;
+    ing_log_wait(shard->log, &part->waiter);
+}
+
+struct answer {
+    Narthex__PushResponse message;
+    Narthex__Refusal *refusals;
+};
+
+static enum nx_err answer_fill(struct push *push, struct answer *answer)
+{
+    Narthex__PushResponse *message = &answer->message;
+    size_t unknown = 0;
+    size_t refused = 0;
+    for (uint32_t i = 0; i < push->ing->shard_count; i++) {
+        unknown += push->parts[i].part.unknown_count;
+        refused += push->parts[i].part.refused_count;
+    }
+    message->unknown = nx_arena_array(&push->pb.arena, unknown, sizeof *message->unknown);
+    message->refused = nx_arena_array(&push->pb.arena, refused, sizeof(Narthex__Refusal *));
+    answer->refusals = nx_arena_array(&push->pb.arena, refused, sizeof *answer->refusals);
+    if (!message->unknown || !message->refused || !answer->refusals)
+        return NX_ERR_NOMEM;
+    for (uint32_t i = 0; i < push->ing->shard_count; i++) {
+        const struct ing_part *part = &push->parts[i].part;
+        for (size_t j = 0; j < part->unknown_count; j++)
+            message->unknown[message->n_unknown++] = part->unknown[j];
+        for (size_t j = 0; j < part->refused_count; j++) {
+            Narthex__Refusal *refusal = &answer->refusals[message->n_refused];
+            *refusal = (Narthex__Refusal)NARTHEX__REFUSAL__INIT;
+            refusal->series = part->refused[j].row;
+            refusal->count = part->refused[j].count;
+            refusal->code = part->refused[j].code;
+            refusal->text = (char *)(uintptr_t)part->refused[j].text;
+            refusal->timestamp = part->refused[j].t;
+            message->refused[message->n_refused++] = refusal;
+        }
+    }
+    return NX_OK;
+}
+
+static void push_done(struct ing_fan *fan)
+{
+    struct push *push = (struct push *)((char *)fan - offsetof(struct push, fan));
+    if (fan->err != NX_OK) {
+        push_fail(push, fan->err, NULL);
+        return;
+    }
+    struct answer answer = {.message = NARTHEX__PUSH_RESPONSE__INIT};
+    answer.message.incarnation = push->ing->incarnation;
+    enum nx_err err = answer_fill(push, &answer);
+    if (err != NX_OK) {
+        push_fail(push, err, NULL);
+        return;
+    }
+    ing_pb_reply(push->req, &answer.message.base);
+    push_free(push);
+}
+
+/* Which shard gets which rows. */
+static enum nx_err split(struct push *push)
+{
+    struct ingester *ing = push->ing;
+    struct ing_batch *batch = &push->batch;
+    const Narthex__PushRequest *request = batch->request;
+    struct nx_arena *arena = &push->pb.arena;
+    size_t entries = batch->rows + request->n_metadata;
+    uint32_t *shard_of = nx_arena_array(arena, entries, sizeof *shard_of);
+    push->parts = nx_arena_calloc(arena, ing->shard_count, sizeof *push->parts);
+    push->fan.slots = nx_arena_calloc(arena, ing->shard_count, sizeof *push->fan.slots);
+    if (!shard_of || !push->parts || !push->fan.slots)
+        return NX_ERR_NOMEM;
+    for (uint32_t i = 0; i < ing->shard_count; i++) {
+        nx_arena_init(&push->parts[i].arena, 0);
+        push->parts[i].part.arena = &push->parts[i].arena;
+        push->parts[i].part.batch = batch;
+    }
+    for (size_t i = 0; i < entries; i++) {
+        if (i < batch->rows) {
+            shard_of[i] = ing_shard_of(ing, batch->ids[i])->index;
+            push->parts[shard_of[i]].part.row_count++;
+        } else {
+            struct nx_view metric = nx_view_of(request->metadata[i - batch->rows]->metric);
+            shard_of[i] = ing_metadata_shard(metric, ing->shard_count);
+            push->parts[shard_of[i]].part.metadata_count++;
+        }
+    }
+    for (uint32_t i = 0; i < ing->shard_count; i++) {
+        struct ing_part *part = &push->parts[i].part;
+        push->fan.slots[i].skip = part->row_count == 0 && part->metadata_count == 0;
+        part->rows = nx_arena_array(arena, part->row_count, sizeof *part->rows);
+        part->metadata = nx_arena_array(arena, part->metadata_count, sizeof *part->metadata);
+        if (!part->rows || !part->metadata)
+            return NX_ERR_NOMEM;
+        part->row_count = part->metadata_count = 0;
+    }
+    for (size_t i = 0; i < entries; i++) {
+        struct ing_part *part = &push->parts[shard_of[i]].part;
+        if (i < batch->rows)
+            part->rows[part->row_count++] = (uint32_t)i;
+        else
+            part->metadata[part->metadata_count++] = (uint32_t)(i - batch->rows);
+    }
+    return NX_OK;
+}
+
+void ing_push_handle(struct nx_rpc_request *req, void *user)
+{
+    struct ingester *ing = user;
+    nx_metric_inc(ing->metrics, ING_M_PUSHES);
+    if (!ing_enter(ing)) {
+        nx_rpc_reply_error(req, NX_ERR_CLOSED, "the ingester is stopping");
+        return;
+    }
+    struct push *push = nx_calloc(1, sizeof *push);
+    if (!push) {
+        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
+        ing_leave(ing);
+        return;
+    }
+    push->ing = ing;
+    push->req = req;
+    ing_pb_init(&push->pb);
+    struct nx_view body = nx_rpc_request_body(req);
+    const Narthex__PushRequest *request =
+        narthex__push_request__unpack(&push->pb.allocator, body.len, (const uint8_t *)body.ptr);
+    if (!request) {
+        push_fail(push, NX_ERR_INVALID, "push: malformed message");
+        return;
+    }
+    struct nx_fail fail = {.code = NX_OK};
+    enum nx_err err = ing_batch_init(&push->batch, request, &push->pb.arena, &fail);
+    if (err == NX_OK)
+        err = split(push);
+    if (err != NX_OK) {
+        push_fail(push, err, fail.code != NX_OK ? nx_fail_text(&fail) : NULL);
+        return;
+    }
+    push->fan.ing = ing;
+    push->fan.home = nx_rpc_request_worker(req);
+    push->fan.run = part_run;
+    push->fan.done = push_done;
+    ing_fan_start(&push->fan);
+}

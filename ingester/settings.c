@@ -1,0 +1,82 @@
+/* The sections `storage` and `ingester`. */
+#include <stddef.h>
+
+#include "ingester/ingester.h"
+
+#define FIELD(name) offsetof(struct ing_settings, name)
+#define MINUTE_MS INT64_C(60000)
+#define HOUR_MS (60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+
+static const struct nx_setting table[] = {
+    {.key = "storage.data-dir",
+     .type = NX_SETTING_STRING,
+     .default_text = "./data",
+     .offset = FIELD(data_dir),
+     .help = "Directory for the log and the blocks; one process at a time uses it."},
+    {.key = "storage.retention",
+     .type = NX_SETTING_DURATION,
+     .default_text = "15d",
+     .offset = FIELD(retention_ms),
+     .min = HOUR_MS,
+     .max = 36525 * DAY_MS,
+     .reloadable = true,
+     .help = "Blocks whose samples are all older than this, by the wall clock, are deleted."},
+    {.key = "storage.block-window",
+     .type = NX_SETTING_DURATION,
+     .default_text = "2h",
+     .offset = FIELD(window_ms),
+     .min = MINUTE_MS,
+     .max = DAY_MS,
+     .help = "Time a block spans; samples stay in memory until their window has passed."},
+    {.key = "storage.out-of-order-window",
+     .type = NX_SETTING_DURATION,
+     .default_text = "2h",
+     .offset = FIELD(out_of_order_ms),
+     .min = 0,
+     .max = 31 * DAY_MS,
+     .help = "How much older than the newest sample of its series a sample may be."},
+    {.key = "storage.wal-segment-size",
+     .type = NX_SETTING_BYTES,
+     .default_text = "64MiB",
+     .offset = FIELD(wal_segment_bytes),
+     .min = 1 << 16,
+     .max = INT64_C(1) << 30,
+     .help = "Size at which the log goes on in a new file."},
+    {.key = "ingester.max-series",
+     .type = NX_SETTING_INT,
+     .default_text = "20000000",
+     .offset = FIELD(max_series),
+     .min = 1,
+     .max = INT64_C(1) << 32,
+     .reloadable = true,
+     .help = "Series in memory of this process; samples of more series are refused with 429."},
+    {.key = "ingester.max-exemplars",
+     .type = NX_SETTING_INT,
+     .default_text = "100000",
+     .offset = FIELD(max_exemplars),
+     .min = 0,
+     .max = 100000000,
+     .help = "Exemplars kept for each tenant; the oldest go first."},
+    {.key = "ingester.max-inflight-bytes",
+     .type = NX_SETTING_BYTES,
+     .default_text = "256MiB",
+     .offset = FIELD(max_inflight_bytes),
+     .min = 1 << 20,
+     .max = INT64_C(1) << 40,
+     .help = "Bytes of pushes being worked on, and of log records not yet written; beyond, pushes get 503."},
+    {.key = "ingester.select-max-bytes",
+     .type = NX_SETTING_BYTES,
+     .default_text = "1GiB",
+     .offset = FIELD(select_max_bytes),
+     .min = 1 << 20,
+     .max = INT64_C(1) << 40,
+     .reloadable = true,
+     .help = "Memory that one select may use for the series it found."},
+};
+
+struct nx_setting_group ing_setting_group(struct ing_settings *settings)
+{
+    return (struct nx_setting_group){
+        .settings = table, .count = sizeof table / sizeof table[0], .target = settings};
+}
