@@ -1,0 +1,91 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "querier/querier_internal.h"
+#include "querier/tenant.h"
+
+static void features_list_sets_the_named_ones(void **state)
+{
+    (void)state;
+    struct qry_features features;
+    struct nx_fail fail;
+    assert_int_equal(
+        qry_features_parse(" promql-duration-expr, use-start-timestamps ,", &features, &fail),
+        NX_OK);
+    assert_true(features.duration_expressions);
+    assert_true(features.use_start_timestamps);
+    assert_false(features.experimental_functions);
+    assert_int_equal(qry_features_parse("", &features, &fail), NX_OK);
+    assert_false(features.duration_expressions);
+}
+
+static void features_unknown_name_is_an_error(void **state)
+{
+    (void)state;
+    struct qry_features features;
+    struct nx_fail fail;
+    assert_int_equal(qry_features_parse("promql-magic", &features, &fail), NX_ERR_CONFIG);
+    assert_non_null(strstr(nx_fail_text(&fail), "\"promql-magic\""));
+}
+
+static void settings_have_defaults_that_parse(void **state)
+{
+    (void)state;
+    struct qry_settings settings = {0};
+    struct nx_setting_group group = qry_setting_group(&settings);
+    struct nx_config *config = NULL;
+    assert_int_equal(nx_config_new(&group, 1, &config), NX_OK);
+    assert_int_equal(settings.lookback_ms, 300000);
+    assert_int_equal(settings.timeout_ms, 120000);
+    assert_int_equal(settings.max_samples, 50000000);
+    assert_false(settings.partial_response);
+    assert_string_equal(settings.cors_origin, ".*");
+    nx_config_free(config);
+}
+
+static enum nx_err tenant(bool multi, struct nx_view header, struct nx_view *out)
+{
+    struct nx_fail fail;
+    return qry_tenant_of(multi, header, out, &fail);
+}
+
+static void tenant_without_multitenancy_is_anonymous(void **state)
+{
+    (void)state;
+    struct nx_view id;
+    assert_int_equal(tenant(false, NX_VIEW("x"), &id), NX_OK);
+    assert_true(nx_view_is(id, "anonymous"));
+}
+
+static void tenant_header_is_checked(void **state)
+{
+    (void)state;
+    struct nx_view id;
+    char long_id[200];
+    memset(long_id, 'a', sizeof long_id);
+    assert_int_equal(tenant(true, NX_VIEW(" team-1 "), &id), NX_OK);
+    assert_true(nx_view_is(id, "team-1"));
+    assert_int_equal(tenant(true, (struct nx_view){0}, &id), NX_ERR_UNAUTHORIZED);
+    assert_int_equal(tenant(true, NX_VIEW("  "), &id), NX_ERR_UNAUTHORIZED);
+    assert_int_equal(tenant(true, NX_VIEW("a/b"), &id), NX_ERR_INVALID);
+    assert_int_equal(tenant(true, NX_VIEW(".."), &id), NX_ERR_INVALID);
+    assert_int_equal(tenant(true, nx_view_make("a\0b", 3), &id), NX_ERR_INVALID);
+    assert_int_equal(tenant(true, nx_view_make(long_id, 151), &id), NX_ERR_INVALID);
+    assert_int_equal(tenant(true, nx_view_make(long_id, 150), &id), NX_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(features_list_sets_the_named_ones),
+        cmocka_unit_test(features_unknown_name_is_an_error),
+        cmocka_unit_test(settings_have_defaults_that_parse),
+        cmocka_unit_test(tenant_without_multitenancy_is_anonymous),
+        cmocka_unit_test(tenant_header_is_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
