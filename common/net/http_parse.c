@@ -1,4 +1,4 @@
-/* Bytes to requests. llhttp runs in its strict settings: a request with both Content-Length and
+/* Bytes to requests. llhttp runs without any leniency: a request with both Content-Length and
  * Transfer-Encoding, two Content-Lengths, or a transfer coding that does not end in chunked is
  * malformed, and a malformed request ends the connection, because where the next one begins is then
  * anybody's guess.
@@ -6,7 +6,6 @@
  * The parser pauses at the end of each message. A request is started at once, unless it or one that
  * still runs on the connection is unsafe (RFC 9112, 9.3.2: only safe methods may run side by side):
  * then it is held, and parsing stops. */
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +13,6 @@
 #include "common/net/http_server_internal.h"
 
 enum { CHUNKED_FIRST_BYTES = 16 * 1024, STOP = -1, FIELD_OVERHEAD = 4 };
-
-static const char overloaded[] = "overloaded: too many request bytes in flight";
 
 static struct nx_http_conn *conn_of(llhttp_t *parser)
 {
@@ -27,8 +24,7 @@ static size_t max_header(const struct nx_http_conn *conn)
     return conn->shard->server->options.max_header_bytes;
 }
 
-/* For callbacks: the request is refused after the parser has returned. */
-static int stop(struct nx_http_conn *conn, int status, const char *text)
+int nx_http_parse_stop(struct nx_http_conn *conn, int status, const char *text)
 {
     conn->refuse_status = status;
     conn->refuse_text = text;
@@ -40,7 +36,7 @@ static int on_message_begin(llhttp_t *parser)
     struct nx_http_conn *conn = conn_of(parser);
     conn->reading = nx_http_request_new(conn);
     if (!conn->reading) {
-        return stop(conn, 503, "out of memory");
+        return nx_http_parse_stop(conn, 503, "out of memory");
     }
     conn->extra_bytes = 0;
     conn->phase_ms = uv_now(nx_worker_loop(conn->shard->worker));
@@ -54,11 +50,11 @@ static int append_head(struct nx_http_conn *conn, struct nx_http_span *span, con
     struct nx_http_request *req = conn->reading;
     size_t total = req->head.len + req->header_count * FIELD_OVERHEAD + len;
     if (total > max_header(conn)) {
-        return stop(conn, 431, "request header too large");
+        return nx_http_parse_stop(conn, 431, "request header too large");
     }
     nx_buf_append(&req->head, at, len);
     if (nx_buf_err(&req->head) != NX_OK) {
-        return stop(conn, 503, "out of memory");
+        return nx_http_parse_stop(conn, 503, "out of memory");
     }
     span->len += (uint32_t)len;
     return 0;
@@ -74,7 +70,9 @@ static int on_url(llhttp_t *parser, const char *at, size_t len)
 static int skip_extra(struct nx_http_conn *conn, size_t len)
 {
     conn->extra_bytes += len + 1;
-    return conn->extra_bytes > max_header(conn) ? stop(conn, 431, "request trailer too large") : 0;
+    return conn->extra_bytes > max_header(conn)
+               ? nx_http_parse_stop(conn, 431, "request trailer too large")
+               : 0;
 }
 
 static int on_extra(llhttp_t *parser, const char *at, size_t len)
@@ -94,11 +92,11 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t len)
         req->header_count > 0 ? &req->headers[req->header_count - 1] : NULL;
     if (!last || last->value.at != 0) {
         if (req->header_count == NX_HTTP_MAX_HEADERS) {
-            return stop(conn, 431, "too many request header fields");
+            return nx_http_parse_stop(conn, 431, "too many request header fields");
         }
         if (nx_grow(&req->headers, &req->header_capacity, req->header_count + 1,
                     sizeof(*req->headers)) != NX_OK) {
-            return stop(conn, 503, "out of memory");
+            return nx_http_parse_stop(conn, 503, "out of memory");
         }
         last = &req->headers[req->header_count++];
         *last = (struct nx_http_header){.name = {.at = (uint32_t)req->head.len}};
@@ -106,10 +104,10 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t len)
     return append_head(conn, &last->name, at, len);
 }
 
-static int malformed(struct nx_http_conn *conn, const char *text)
+int nx_http_parse_malformed(struct nx_http_conn *conn, const char *text)
 {
     nx_metric_inc(conn->shard->server->metrics, NX_HTTP_MALFORMED);
-    return stop(conn, 400, text);
+    return nx_http_parse_stop(conn, 400, text);
 }
 
 /* RFC 9110, 5.6.2. A blank before the colon is the classic way to hide a header from one of two
@@ -137,7 +135,7 @@ static int on_header_field_complete(llhttp_t *parser)
     struct nx_http_header *last =
         req->header_count > 0 ? &req->headers[req->header_count - 1] : NULL;
     if (!last || last->value.at != 0 || !is_token(nx_http_request_span(req, last->name))) {
-        return malformed(conn, "malformed request: invalid header field name");
+        return nx_http_parse_malformed(conn, "malformed request: invalid header field name");
     }
     last->value.at = (uint32_t)req->head.len;
     conn->value_feed = 0;
@@ -155,7 +153,7 @@ static int on_header_value(llhttp_t *parser, const char *at, size_t len)
     }
     struct nx_http_span *value = &req->headers[req->header_count - 1].value;
     if (value->len > 0 && (conn->value_feed + 1 != conn->feed || at != conn->feed_begin)) {
-        return malformed(conn, "malformed request: folded header field");
+        return nx_http_parse_malformed(conn, "malformed request: folded header field");
     }
     conn->value_feed = at + len == conn->feed_end ? conn->feed : 0;
     return append_head(conn, value, at, len);
@@ -192,113 +190,6 @@ static enum nx_http_method method_of(const llhttp_t *parser)
     }
 }
 
-static size_t count_headers(const struct nx_http_request *req, const char *name)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < req->header_count; i++) {
-        count +=
-            nx_view_eq_nocase(nx_http_request_span(req, req->headers[i].name), nx_view_of(name));
-    }
-    return count;
-}
-
-/* What llhttp leaves to its user (RFC 9110, 9112); 0 where all is well. */
-static int check_head(struct nx_http_conn *conn, const llhttp_t *parser)
-{
-    struct nx_http_request *req = conn->reading;
-    if (parser->http_major != 1) {
-        return stop(conn, 505, "HTTP version not supported");
-    }
-    size_t hosts = count_headers(req, "host");
-    if (hosts > 1 || (hosts == 0 && !req->http_1_0)) {
-        return malformed(conn, hosts > 1 ? "malformed request: more than one Host header"
-                                         : "malformed request: missing Host header");
-    }
-    struct nx_view coding = nx_http_request_header(req, "transfer-encoding");
-    if (coding.ptr && req->http_1_0) {
-        return malformed(conn, "malformed request: transfer encoding in HTTP/1.0");
-    }
-    if (coding.ptr && !nx_view_eq_nocase(coding, NX_VIEW("chunked"))) {
-        return stop(conn, 501, "unsupported transfer encoding");
-    }
-    return 0;
-}
-
-/* Refuses the request, but not necessarily the connection: a short body is read and forgotten. */
-static void refuse_softly(struct nx_http_request *req, int status, const char *text)
-{
-    nx_http_response_retry_after(req, status);
-    nx_http_respond_text(req, status, text);
-}
-
-/* Before any answer that comes ahead of the body: may the connection live on? */
-static void decide_discard(struct nx_http_request *req, bool has_body)
-{
-    req->discard = true;
-    bool small = req->has_content_length && req->content_length <= NX_HTTP_DISCARD_BYTES;
-    if (has_body && (!small || req->expects)) {
-        req->close_after = true;
-    }
-}
-
-/* Room for the body, charged before it is taken; false when the request was refused. */
-static bool reserve_body(struct nx_http_request *req)
-{
-    const struct nx_http_budget *budget = req->route->route.budget;
-    if (req->content_length > req->max_body_bytes ||
-        (budget && req->content_length > budget->max_bytes)) {
-        refuse_softly(req, 413, "request body too large");
-        return false;
-    }
-    size_t len = (size_t)req->content_length;
-    if (len == 0) {
-        return true;
-    }
-    if (nx_http_request_charge(req, len) != NX_OK) {
-        refuse_softly(req, 503, overloaded);
-        return false;
-    }
-    req->body = nx_alloc(len);
-    if (!req->body) {
-        refuse_softly(req, 503, "out of memory");
-        return false;
-    }
-    req->body_capacity = len;
-    return true;
-}
-
-/* Finds the route and asks all that can be asked before the body is there. */
-static void admit(struct nx_http_request *req, bool has_body)
-{
-    bool expects_other = false;
-    struct nx_view expect = nx_http_request_header(req, "expect");
-    if (expect.ptr && !req->http_1_0) {
-        expects_other = !nx_view_eq_nocase(expect, NX_VIEW("100-continue"));
-        req->expects = has_body && !expects_other;
-    }
-    decide_discard(req, has_body);
-    int status = expects_other ? 417 : nx_http_route_find(req);
-    if (status != 0) {
-        refuse_softly(req, status, nx_http_status_text(status));
-        return;
-    }
-    const struct nx_http_route *route = &req->route->route;
-    req->max_body_bytes = route->max_body_bytes ? route->max_body_bytes
-                                                : req->conn->shard->server->options.max_body_bytes;
-    if (route->check && !route->check(req, route->user)) {
-        assert(req->answer == NX_ANSWER_ENDED);
-        return;
-    }
-    if (!reserve_body(req)) {
-        return;
-    }
-    req->discard = false;
-    req->close_after = !req->keep_alive;
-    if (req->expects) {
-        nx_http_send_continue(req);
-    }
-}
-
 static int on_headers_complete(llhttp_t *parser)
 {
     struct nx_http_conn *conn = conn_of(parser);
@@ -315,11 +206,11 @@ static int on_headers_complete(llhttp_t *parser)
     parser->upgrade =
         0; /* no other protocol is spoken here: RFC 9110, 7.8 lets a server ignore it */
     conn->phase_ms = uv_now(nx_worker_loop(conn->shard->worker));
-    int status = check_head(conn, parser);
+    int status = nx_http_check_head(conn);
     if (status != 0) {
         return status;
     }
-    admit(req, (parser->flags & F_CHUNKED) || req->content_length > 0);
+    nx_http_admit(req, (parser->flags & F_CHUNKED) || req->content_length > 0);
     return conn->closing ? STOP : 0;
 }
 
@@ -328,7 +219,7 @@ static int grow_body(struct nx_http_conn *conn, size_t len)
 {
     struct nx_http_request *req = conn->reading;
     if (len > req->max_body_bytes - req->body_len) {
-        return stop(conn, 413, "request body too large");
+        return nx_http_parse_stop(conn, 413, "request body too large");
     }
     size_t need = req->body_len + len;
     if (need <= req->body_capacity) {
@@ -339,11 +230,11 @@ static int grow_body(struct nx_http_conn *conn, size_t len)
         capacity = capacity > req->max_body_bytes / 2 ? req->max_body_bytes : capacity * 2;
     }
     if (nx_http_request_charge(req, capacity - req->body_capacity) != NX_OK) {
-        return stop(conn, 503, overloaded);
+        return nx_http_parse_stop(conn, 503, nx_http_overloaded);
     }
     char *grown = nx_realloc(req->body, capacity);
     if (!grown) {
-        return stop(conn, 503, "out of memory");
+        return nx_http_parse_stop(conn, 503, "out of memory");
     }
     req->body = grown;
     req->body_capacity = capacity;

@@ -139,6 +139,11 @@ struct nx_view nx_http_request_span(const struct nx_http_request *req, struct nx
     return nx_view_make(req->head.data + span.at, span.len);
 }
 
+bool nx_http_request_is_here(const struct nx_http_request *req)
+{
+    return nx_worker_is_current(req->conn->shard->worker);
+}
+
 bool nx_http_request_is_safe(const struct nx_http_request *req)
 {
     return (req->method & (NX_HTTP_GET | NX_HTTP_HEAD | NX_HTTP_OPTIONS)) != 0;
@@ -221,7 +226,7 @@ char *nx_http_request_take_body(struct nx_http_request *req, size_t *len)
 
 void nx_http_request_on_cancel(struct nx_http_request *req, void (*cancel)(void *user), void *user)
 {
-    assert(nx_worker_is_current(req->conn->shard->worker));
+    assert(nx_http_request_is_here(req));
     req->cancel = cancel;
     req->cancel_user = user;
 }

@@ -39,12 +39,6 @@ static void put_line(struct pen *pen, const char *name, const char *value)
     put(pen, "\r\n", 2);
 }
 
-static void assert_owner(const struct nx_http_request *req)
-{
-    assert(nx_worker_is_current(req->conn->shard->worker));
-    (void)req;
-}
-
 /* A copy without what could end the line early. */
 static char *clean_copy(struct nx_arena *arena, const char *text)
 {
@@ -63,7 +57,7 @@ static char *clean_copy(struct nx_arena *arena, const char *text)
 
 void nx_http_response_header(struct nx_http_request *req, const char *name, const char *value)
 {
-    assert_owner(req);
+    assert(nx_http_request_is_here(req));
     assert(req->answer == NX_ANSWER_NONE);
     struct nx_http_field *field = nx_arena_alloc(&req->arena, sizeof(*field));
     if (field) {
@@ -157,34 +151,33 @@ static void put_head(struct nx_http_request *req, struct pen *pen, const char *t
     put(pen, "\r\n", 2);
 }
 
-static bool status_has_no_body(int status)
+bool nx_http_status_has_no_body(int status)
 {
     return status < 200 || status == 204 || status == 304;
 }
 
-static void begin_answer(struct nx_http_request *req, int status)
+void nx_http_answer_begin(struct nx_http_request *req, int status)
 {
-    assert_owner(req);
+    assert(nx_http_request_is_here(req));
     assert(req->answer == NX_ANSWER_NONE && status >= 200 && status < 600);
     req->status = status;
-    req->no_body = req->method == NX_HTTP_HEAD || status_has_no_body(status);
+    req->no_body = req->method == NX_HTTP_HEAD || nx_http_status_has_no_body(status);
     if (req->conn->shard->draining && req->conn->last == req) {
         req->close_after = true;
         req->conn->no_more |= req->read;
     }
 }
 
-/* Ends an answer that cannot be given. */
-static void fail_answer(struct nx_http_request *req)
+void nx_http_answer_fail(struct nx_http_request *req)
 {
     req->broken = true;
     req->close_after = true;
     nx_http_answer_end(req);
 }
 
-static enum nx_encoding encoding_for(const struct nx_http_request *req)
+enum nx_encoding nx_http_answer_encoding(const struct nx_http_request *req)
 {
-    if (!req->compress || status_has_no_body(req->status)) {
+    if (!req->compress || nx_http_status_has_no_body(req->status)) {
         return NX_ENCODING_IDENTITY;
     }
     return nx_encoding_choose(nx_http_request_header(req, "accept-encoding"));
@@ -194,7 +187,7 @@ static enum nx_encoding encoding_for(const struct nx_http_request *req)
 static enum nx_encoding compress_body(struct nx_http_request *req, struct nx_view body,
                                       struct nx_buf *out)
 {
-    enum nx_encoding encoding = body.len > 0 ? encoding_for(req) : NX_ENCODING_IDENTITY;
+    enum nx_encoding encoding = body.len > 0 ? nx_http_answer_encoding(req) : NX_ENCODING_IDENTITY;
     if (encoding == NX_ENCODING_IDENTITY) {
         return encoding;
     }
@@ -207,28 +200,40 @@ static enum nx_encoding compress_body(struct nx_http_request *req, struct nx_vie
     return encoding;
 }
 
+struct nx_http_segment *nx_http_answer_head(struct nx_http_request *req, const char *type,
+                                            int64_t body_len, enum nx_encoding encoding,
+                                            struct nx_view copied)
+{
+    size_t size = head_size(req, type) + copied.len;
+    struct nx_http_segment *segment = req->broken ? NULL : nx_http_segment_new(req);
+    char *bytes = segment ? nx_arena_alloc(&req->arena, size) : NULL;
+    if (!bytes) {
+        if (segment) {
+            nx_http_segment_free(segment);
+        }
+        return NULL;
+    }
+    struct pen pen = {.at = bytes, .end = bytes + size};
+    put_head(req, &pen, type, body_len, encoding);
+    if (copied.len > 0) {
+        put(&pen, copied.ptr, copied.len);
+    }
+    nx_http_segment_part(segment, bytes, (size_t)(pen.at - bytes));
+    return segment;
+}
+
 /* `owned` (may be NULL) is the memory behind `body`, taken over; else the body is copied. */
 static void answer_whole(struct nx_http_request *req, const char *type, struct nx_view body,
                          char *owned, enum nx_encoding encoding)
 {
-    size_t copied = owned || req->no_body ? 0 : body.len;
-    size_t size = head_size(req, type) + copied;
-    struct nx_http_segment *segment = nx_http_segment_new(req);
-    char *bytes = segment ? nx_arena_alloc(&req->arena, size) : NULL;
-    if (!bytes || req->broken) {
+    int64_t len = nx_http_status_has_no_body(req->status) ? -1 : (int64_t)body.len;
+    struct nx_view copied = owned || req->no_body ? nx_view_make(NULL, 0) : body;
+    struct nx_http_segment *segment = nx_http_answer_head(req, type, len, encoding, copied);
+    if (!segment) {
         nx_free(owned);
-        if (segment) {
-            nx_http_segment_free(segment);
-        }
-        fail_answer(req);
+        nx_http_answer_fail(req);
         return;
     }
-    struct pen pen = {.at = bytes, .end = bytes + size};
-    put_head(req, &pen, type, status_has_no_body(req->status) ? -1 : (int64_t)body.len, encoding);
-    if (copied > 0) {
-        put(&pen, body.ptr, copied);
-    }
-    nx_http_segment_part(segment, bytes, (size_t)(pen.at - bytes));
     segment->owned = owned;
     if (owned && !req->no_body) {
         nx_http_segment_part(segment, body.ptr, body.len);
@@ -239,7 +244,7 @@ static void answer_whole(struct nx_http_request *req, const char *type, struct n
 
 void nx_http_respond(struct nx_http_request *req, int status, const char *type, struct nx_view body)
 {
-    begin_answer(req, status);
+    nx_http_answer_begin(req, status);
     struct nx_buf packed;
     nx_buf_init(&packed, SIZE_MAX / 2);
     enum nx_encoding encoding = compress_body(req, body, &packed);
@@ -255,7 +260,7 @@ void nx_http_respond(struct nx_http_request *req, int status, const char *type, 
 void nx_http_respond_buf(struct nx_http_request *req, int status, const char *type,
                          struct nx_buf *body)
 {
-    begin_answer(req, status);
+    nx_http_answer_begin(req, status);
     size_t len = 0;
     char *bytes = nx_buf_take(body, &len);
     struct nx_buf packed;
@@ -288,133 +293,4 @@ void nx_http_send_continue(struct nx_http_request *req)
         nx_http_segment_part(segment, line, sizeof(line) - 1);
         nx_http_segment_send(segment);
     }
-}
-
-/* --- streams ------------------------------------------------------------------------------------
- */
-
-void nx_http_stream_begin(struct nx_http_request *req, int status, const char *type,
-                          void (*drained)(void *user), void *user)
-{
-    req->close_after |= req->http_1_0;
-    begin_answer(req, status);
-    req->chunked = !req->http_1_0 && !status_has_no_body(status);
-    req->drained = drained;
-    req->drained_user = user;
-    enum nx_encoding encoding = encoding_for(req);
-    if (encoding != NX_ENCODING_IDENTITY && !req->no_body &&
-        nx_deflater_new(encoding, &req->deflater) != NX_OK) {
-        encoding = NX_ENCODING_IDENTITY;
-    }
-    req->answer = NX_ANSWER_STREAM;
-    size_t size = head_size(req, type);
-    struct nx_http_segment *segment = nx_http_segment_new(req);
-    char *bytes = segment ? nx_arena_alloc(&req->arena, size) : NULL;
-    if (!bytes || req->broken) {
-        req->broken = true;
-        if (segment) {
-            nx_http_segment_free(segment);
-        }
-        return;
-    }
-    struct pen pen = {.at = bytes, .end = bytes + size};
-    put_head(req, &pen, type, -1, encoding);
-    nx_http_segment_part(segment, bytes, (size_t)(pen.at - bytes));
-    nx_http_segment_send(segment);
-}
-
-/* Sends bytes of the body, whose memory it takes over, as a chunk; `last` adds the one that ends
- * the body. */
-static void send_chunk(struct nx_http_request *req, struct nx_buf *piece, bool last)
-{
-    static const char line_end[] = "\r\n";
-    static const char end_alone[] = "0\r\n\r\n";
-    static const char end_after[] = "\r\n0\r\n\r\n";
-    size_t len = 0;
-    char *bytes = nx_buf_take(piece, &len);
-    if (len == 0 && !(last && req->chunked)) {
-        nx_free(bytes);
-        return;
-    }
-    struct nx_http_segment *segment = nx_http_segment_new(req);
-    if (!segment) {
-        nx_free(bytes);
-        req->broken = true;
-        return;
-    }
-    segment->owned = bytes;
-    if (!req->chunked) {
-        nx_http_segment_part(segment, bytes, len);
-    } else if (len == 0) {
-        nx_http_segment_part(segment, end_alone, sizeof(end_alone) - 1);
-    } else {
-        int size = snprintf(segment->chunk_line, sizeof(segment->chunk_line), "%zx\r\n", len);
-        nx_http_segment_part(segment, segment->chunk_line, (size_t)size);
-        nx_http_segment_part(segment, bytes, len);
-        const char *tail = last ? end_after : line_end;
-        nx_http_segment_part(segment, tail, last ? sizeof(end_after) - 1 : sizeof(line_end) - 1);
-    }
-    nx_http_segment_send(segment);
-}
-
-/* Compresses the piece in place of it; false where memory failed. */
-static bool pack_piece(struct nx_http_request *req, struct nx_buf *piece, bool last)
-{
-    struct nx_buf packed;
-    nx_buf_init(&packed, SIZE_MAX / 2);
-    enum nx_err err = nx_deflater_write(req->deflater, nx_buf_view(piece), last, &packed);
-    nx_buf_release(piece);
-    if (err != NX_OK) {
-        nx_buf_release(&packed);
-        req->broken = true;
-        return false;
-    }
-    *piece = packed;
-    return true;
-}
-
-bool nx_http_stream_write(struct nx_http_request *req, struct nx_buf *piece)
-{
-    assert_owner(req);
-    assert(req->answer == NX_ANSWER_STREAM);
-    struct nx_buf taken = *piece;
-    nx_buf_init(piece, piece->max);
-    if (req->conn->closing || req->broken || req->no_body || taken.len == 0) {
-        nx_buf_release(&taken);
-        return true;
-    }
-    if (req->deflater && !pack_piece(req, &taken, false)) {
-        return true;
-    }
-    send_chunk(req, &taken, false);
-    if (req->conn->closing ||
-        nx_http_unsent(req) <= req->conn->shard->server->options.write_high_water_bytes) {
-        return true;
-    }
-    req->wants_drain = true;
-    return false;
-}
-
-void nx_http_stream_end(struct nx_http_request *req)
-{
-    assert_owner(req);
-    assert(req->answer == NX_ANSWER_STREAM);
-    struct nx_buf rest;
-    nx_buf_init(&rest, SIZE_MAX / 2);
-    if (!req->conn->closing && !req->broken && !req->no_body &&
-        (!req->deflater || pack_piece(req, &rest, true))) {
-        send_chunk(req, &rest, true);
-    }
-    if (req->broken) {
-        fail_answer(req);
-    } else {
-        nx_http_answer_end(req);
-    }
-}
-
-void nx_http_stream_abort(struct nx_http_request *req)
-{
-    assert_owner(req);
-    assert(req->answer == NX_ANSWER_STREAM);
-    fail_answer(req);
 }

@@ -4,9 +4,11 @@
  *     http_listener.c  the listening socket, accepting, choosing a worker
  *     http_conn.c      a connection's life: reading, time-outs, closing
  *     http_parse.c     llhttp's callbacks: bytes to requests, limits
+ *     http_admit.c     what is asked before a body is read
  *     http_route.c     which route a path is for
  *     http_request.c   a request's life and what a handler may ask of it
- *     http_response.c  the answer: head, body, stream
+ *     http_response.c  the answer: head and body
+ *     http_stream.c    an answer in pieces
  *     http_write.c     answers onto the socket, in order, with high water
  *     http_metrics.c   the server's own metrics
  *
@@ -164,7 +166,7 @@ struct nx_http_conn {
     const char *feed_end;
     uint64_t feed;       /* counts them */
     uint64_t value_feed; /* the last one that ended within a header value */
-    size_t extra_bytes; /* trailers and chunk extensions of this request */
+    size_t extra_bytes;  /* trailers and chunk extensions of this request */
 
     bool reads;   /* uv_read_start is on */
     bool feeding; /* the parser runs: no re-entry */
@@ -289,6 +291,19 @@ void nx_http_parse_release_held(struct nx_http_conn *conn);
 /* Where the rest of a body of known length is to be read; empty where there is none. */
 uv_buf_t nx_http_parse_body_room(const struct nx_http_conn *conn);
 
+/* For the parser's callbacks, which return what these return: the request is refused, and the
+ * connection closed, once the parser has come back. The text must be static. */
+int nx_http_parse_stop(struct nx_http_conn *conn, int status, const char *text);
+int nx_http_parse_malformed(struct nx_http_conn *conn, const char *text);
+
+/* http_admit.c */
+extern const char nx_http_overloaded[];
+/* What llhttp leaves to its user (RFC 9110, 9112); 0 where all is well, else what the callback
+ * returns. */
+int nx_http_check_head(struct nx_http_conn *conn);
+/* Finds the route and reserves the body, or answers. */
+void nx_http_admit(struct nx_http_request *req, bool has_body);
+
 /* http_route.c */
 /* Sets route, path, query and param; else the status to refuse with (400, 404 or 405 with Allow
  * set). */
@@ -299,6 +314,8 @@ struct nx_http_request *nx_http_request_new(struct nx_http_conn *conn);
 /* Frees it where nothing holds it any more. */
 void nx_http_request_settle(struct nx_http_request *req);
 struct nx_view nx_http_request_span(const struct nx_http_request *req, struct nx_http_span span);
+/* Whether the caller is on the request's worker. */
+bool nx_http_request_is_here(const struct nx_http_request *req);
 bool nx_http_request_is_safe(const struct nx_http_request *req);
 enum nx_err nx_http_request_charge(struct nx_http_request *req, size_t bytes) NX_WARN_UNUSED;
 void nx_http_request_free_spares(struct nx_http_shard *shard);
@@ -319,6 +336,19 @@ void nx_http_drop_pending(struct nx_http_request *req);
 /* http_response.c */
 /* For the server's own 503 answers; nothing for others. */
 void nx_http_response_retry_after(struct nx_http_request *req, int status);
+bool nx_http_status_has_no_body(int status);
+void nx_http_answer_begin(struct nx_http_request *req, int status);
+/* What the handler allows and the client takes. */
+enum nx_encoding nx_http_answer_encoding(const struct nx_http_request *req);
+/* The head, and a body that follows it in the same piece of memory; body_len below 0: no
+ * Content-Length. NULL where memory failed, now or when the header fields were set. */
+struct nx_http_segment *nx_http_answer_head(struct nx_http_request *req, const char *type,
+                                            int64_t body_len, enum nx_encoding encoding,
+                                            struct nx_view copied);
+/* Ends an answer that cannot be given, or not to its end. */
+void nx_http_answer_fail(struct nx_http_request *req);
+
+/* http_stream.c */
 /* "HTTP/1.1 100 Continue" ahead of the answer. */
 void nx_http_send_continue(struct nx_http_request *req);
 

@@ -193,8 +193,8 @@ static void connection_is_kept_for_further_requests(void **state)
         answer_release(&answer);
     }
     assert_true(fixture_metric(&fixture, "narthex_http_connections_accepted_total") == 1);
-    assert_true(fixture_metric(
-                    &fixture, "narthex_http_requests_total{route=\"/hello\",code=\"2xx\"}") == 200);
+    fixture_await_metric(&fixture, "narthex_http_requests_total{route=\"/hello\",code=\"2xx\"}",
+                         200);
     client_close(&client);
     fixture_await_metric(&fixture, "narthex_http_connections", 0);
     fixture_stop(&fixture, 1000);
