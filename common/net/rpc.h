@@ -63,6 +63,7 @@ enum nx_err nx_rpc_client_new(struct nx_worker *worker, struct nx_log *log,
                               struct nx_rpc_server *local, const char *local_address,
                               struct nx_rpc_client **out) NX_WARN_UNUSED;
 void nx_rpc_client_close(struct nx_rpc_client *client, void (*closed)(void *user), void *user);
+struct nx_worker *nx_rpc_client_worker(struct nx_rpc_client *client);
 
 struct nx_rpc_result {
     enum nx_err err; /* the remote code, or NX_ERR_UNAVAILABLE, NX_ERR_TIMEOUT, NX_ERR_CANCELED */

@@ -76,6 +76,11 @@ void nx_rpc_client_close(struct nx_rpc_client *client, void (*closed)(void *user
     nx_http_client_close(client->http, on_http_closed, client);
 }
 
+struct nx_worker *nx_rpc_client_worker(struct nx_rpc_client *client)
+{
+    return client->worker;
+}
+
 void nx_rpc_call_free(struct nx_rpc_call *call)
 {
     nx_rpc_frames_release(&call->frames);

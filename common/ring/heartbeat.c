@@ -1,0 +1,433 @@
+/* Heartbeats: who is asked when, what the answers do to the rows, and this process's own answer.
+ *
+ * One timer stands at the earliest moment at which a probe is due or a time-out passes. A probe
+ * knows its row by number, so that the list may be replaced while it is out. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/base/alloc.h"
+#include "common/ring/ring_internal.h"
+#include "proto/internal.pb-c.h"
+
+#define METHOD "heartbeat"
+#define MAX_MESSAGE_BYTES 4096
+#define NS_PER_MS UINT64_C(1000000)
+
+struct nx_ring_probe {
+    TAILQ_ENTRY(nx_ring_probe) link;
+    struct nx_ring *ring;
+    struct nx_rpc_call *call;
+    uint64_t row_id;
+    uint64_t began_ns;
+};
+
+static void *pb_alloc(void *data, size_t size)
+{
+    (void)data;
+    return nx_alloc(size);
+}
+
+static void pb_free(void *data, void *ptr)
+{
+    (void)data;
+    nx_free(ptr);
+}
+
+static ProtobufCAllocator pb_allocator(void)
+{
+    return (ProtobufCAllocator){.alloc = pb_alloc, .free = pb_free};
+}
+
+static enum nx_err pack(const ProtobufCMessage *message, struct nx_buf *out)
+{
+    nx_buf_init(out, MAX_MESSAGE_BYTES);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    enum nx_err err = nx_buf_reserve(out, size);
+    if (err == NX_OK) {
+        out->len = protobuf_c_message_pack(message, (uint8_t *)out->data);
+    }
+    return err;
+}
+
+/* --- serving --------------------------------------------------------------------------------- */
+
+/* Why the caller and this process do not belong together. */
+static enum nx_err compare(const struct nx_ring *ring, const Narthex__HeartbeatRequest *request,
+                           struct nx_fail *fail)
+{
+    if (strcmp(request->cluster, ring->cluster) != 0) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "belongs to cluster \"%.100s\", not \"%.100s\"",
+                           ring->cluster, request->cluster);
+    }
+    if (!ring->is_member) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "\"%.100s\" is not an ingester", ring->self_name);
+    }
+    if (strcmp(request->expect, ring->self_name) != 0) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "is named \"%.100s\", not \"%.100s\"",
+                           ring->self_name, request->expect);
+    }
+    if (request->partitions != ring->partitions) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "has ring.partitions %" PRIu32 ", not %" PRIu32,
+                           ring->partitions, request->partitions);
+    }
+    if (request->replication_factor != ring->rf) {
+        return nx_fail_set(fail, NX_ERR_CONFIG,
+                           "has ring.replication-factor %" PRIu32 ", not %" PRIu32, ring->rf,
+                           request->replication_factor);
+    }
+    return NX_OK;
+}
+
+static void answer(struct nx_ring *ring, struct nx_rpc_request *req)
+{
+    Narthex__HeartbeatResponse response = NARTHEX__HEARTBEAT_RESPONSE__INIT;
+    response.name = ring->self_name;
+    response.incarnation = ring->incarnation;
+    response.state = (uint32_t)atomic_load(&ring->self_state);
+    response.now_ms = nx_now_ms(ring->clock);
+    struct nx_buf out;
+    enum nx_err err = pack(&response.base, &out);
+    if (err != NX_OK) {
+        nx_buf_release(&out);
+        nx_rpc_reply_error(req, err, nx_err_text(err));
+        return;
+    }
+    nx_rpc_reply(req, &out);
+}
+
+static void serve(struct nx_rpc_request *req, void *user)
+{
+    struct nx_ring *ring = user;
+    ProtobufCAllocator allocator = pb_allocator();
+    struct nx_view body = nx_rpc_request_body(req);
+    Narthex__HeartbeatRequest *request =
+        narthex__heartbeat_request__unpack(&allocator, body.len, (const uint8_t *)body.ptr);
+    if (!request) {
+        nx_rpc_reply_error(req, NX_ERR_INVALID, "malformed heartbeat");
+        return;
+    }
+    struct nx_fail fail = {.code = NX_OK};
+    enum nx_err err = compare(ring, request, &fail);
+    narthex__heartbeat_request__free_unpacked(request, &allocator);
+    if (err != NX_OK) {
+        nx_rpc_reply_error(req, err, fail.text);
+    } else {
+        answer(ring, req);
+    }
+}
+
+enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server)
+{
+    return nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
+}
+
+/* --- what an answer does to its row ---------------------------------------------------------- */
+
+static struct nx_ring_row *find_row(struct nx_ring *ring, uint64_t id, size_t *at)
+{
+    for (size_t i = 0; i < ring->roster->count; i++) {
+        if (ring->rows[i].id == id) {
+            *at = i;
+            return &ring->rows[i];
+        }
+    }
+    return NULL;
+}
+
+/* Reports a change of health, and of the reason while it stays bad, once. */
+static void note_change(struct nx_ring *ring, size_t i, bool was_healthy, bool new_problem)
+{
+    const struct nx_ring_row *row = &ring->rows[i];
+    const char *name = ring->roster->members[i].name;
+    const char *address = ring->roster->members[i].address;
+    if (!row->health.healthy && (was_healthy || new_problem)) {
+        nx_log(ring->log, NX_LOG_WARN, "member is unhealthy", NX_S("member", name),
+               NX_S("address", address), NX_S("problem", row->problem));
+    } else if (row->health.healthy && !was_healthy) {
+        nx_log(ring->log, NX_LOG_INFO, "member is healthy again", NX_S("member", name),
+               NX_S("address", address));
+    }
+    ring->dirty |= was_healthy != row->health.healthy || new_problem;
+}
+
+/* Texts of failing connections differ in their milliseconds, so only another code makes another
+ * problem, save where the member itself said why. */
+static bool set_problem(struct nx_ring_row *row, enum nx_err err, const char *text)
+{
+    bool same =
+        row->problem[0] && row->last_err == err &&
+        (err != NX_ERR_CONFIG || strncmp(row->problem, text, sizeof(row->problem) - 1) == 0);
+    if (!same) {
+        row->last_err = err;
+        (void)snprintf(row->problem, sizeof(row->problem), "%s", text);
+    }
+    return !same;
+}
+
+static void row_failed(struct nx_ring *ring, size_t i, enum nx_err err, const char *text)
+{
+    struct nx_ring_row *row = &ring->rows[i];
+    bool was_healthy = row->health.healthy;
+    enum nx_health_failure kind = err == NX_ERR_CONFIG ? NX_HEALTH_REFUSED
+                                  : err == NX_ERR_OVERLOADED || err == NX_ERR_RATE_LIMITED
+                                      ? NX_HEALTH_BUSY
+                                      : NX_HEALTH_SILENT;
+    nx_metric_add(ring->metrics, NX_RING_HEARTBEATS, 1, 1);
+    nx_health_failed(&row->health, &ring->limits, kind, nx_now_ns(ring->clock));
+    bool new_problem = set_problem(row, err, text);
+    note_change(ring, i, was_healthy, new_problem);
+}
+
+static void row_answered(struct nx_ring *ring, size_t i, const Narthex__HeartbeatResponse *response)
+{
+    struct nx_ring_row *row = &ring->rows[i];
+    enum nx_member_state state = response->state <= (uint32_t)NX_MEMBER_READONLY
+                                     ? (enum nx_member_state)response->state
+                                     : NX_MEMBER_READONLY;
+    bool was_healthy = row->health.healthy;
+    bool first = row->last_seen_ms == 0;
+    ring->dirty |= first || row->state != state || row->incarnation != response->incarnation;
+    row->state = state;
+    row->incarnation = response->incarnation;
+    row->last_seen_ms = nx_now_ms(ring->clock);
+    row->problem[0] = '\0';
+    row->last_err = NX_OK;
+    nx_health_answered(&row->health, nx_now_ns(ring->clock));
+    nx_metric_add(ring->metrics, NX_RING_HEARTBEATS, 0, 1);
+    note_change(ring, i, was_healthy, false);
+}
+
+static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
+                        const struct nx_rpc_result *result)
+{
+    size_t i = 0;
+    struct nx_ring_row *row = find_row(ring, probe->row_id, &i);
+    if (!row) {
+        return; /* no longer a member */
+    }
+    row->probing = false;
+    if (ring->stopping) {
+        return;
+    }
+    if (result->err != NX_OK) {
+        row_failed(ring, i, result->err, result->text);
+        return;
+    }
+    ProtobufCAllocator allocator = pb_allocator();
+    Narthex__HeartbeatResponse *response = narthex__heartbeat_response__unpack(
+        &allocator, result->body.len, (const uint8_t *)result->body.ptr);
+    if (!response) {
+        row_failed(ring, i, NX_ERR_CORRUPT, "malformed answer to the heartbeat");
+    } else if (strcmp(response->name, ring->roster->members[i].name) != 0) {
+        row_failed(ring, i, NX_ERR_CONFIG, "answers under another name");
+    } else {
+        row_answered(ring, i, response);
+        nx_metric_observe(ring->metrics, NX_RING_HEARTBEAT_SECONDS, 0,
+                          (double)(nx_now_ns(ring->clock) - probe->began_ns) / 1e9);
+    }
+    if (response) {
+        narthex__heartbeat_response__free_unpacked(response, &allocator);
+    }
+}
+
+/* --- probing --------------------------------------------------------------------------------- */
+
+static void look(struct nx_ring *ring);
+
+static void settle(struct nx_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    bool over = ring->stopping && ring->timer_closed && ring->probes_out == 0 && !ring->wake_sent;
+    pthread_mutex_unlock(&ring->lock);
+    if (over) {
+        void (*closed)(void *) = ring->closed;
+        ring->closed = NULL;
+        if (closed) {
+            closed(ring->closed_user);
+        }
+    }
+}
+
+static void on_done(void *user, const struct nx_rpc_result *result)
+{
+    struct nx_ring_probe *probe = user;
+    struct nx_ring *ring = probe->ring;
+    pthread_mutex_lock(&ring->lock);
+    take_result(ring, probe, result);
+    pthread_mutex_unlock(&ring->lock);
+    TAILQ_REMOVE(&ring->probes, probe, link);
+    ring->probes_out--;
+    nx_free(probe);
+    look(ring);
+    settle(ring);
+}
+
+static enum nx_err send_probe(struct nx_ring *ring, size_t i, struct nx_ring_probe *probe)
+{
+    const struct nx_roster_member *member = &ring->roster->members[i];
+    Narthex__HeartbeatRequest request = NARTHEX__HEARTBEAT_REQUEST__INIT;
+    request.cluster = ring->cluster;
+    request.partitions = ring->partitions;
+    request.replication_factor = ring->rf;
+    request.from = ring->self_name;
+    request.expect = (char *)(uintptr_t)member->name;
+    request.now_ms = nx_now_ms(ring->clock);
+    struct nx_buf body;
+    enum nx_err err = pack(&request.base, &body);
+    if (err != NX_OK) {
+        nx_buf_release(&body);
+        return err;
+    }
+    struct nx_rpc_call_options options = {
+        .address = member->address,
+        .method = METHOD,
+        .body = &body,
+        .timeout_ms = ring->probe_timeout_ms,
+        .max_frame_bytes = MAX_MESSAGE_BYTES,
+        .done = on_done,
+        .user = probe,
+    };
+    return nx_rpc_call(ring->client, &options, &probe->call);
+}
+
+/* Failures on our own side (no memory) count for nothing: the next interval tries again. */
+static void probe_row(struct nx_ring *ring, size_t i)
+{
+    struct nx_ring_row *row = &ring->rows[i];
+    nx_health_probed(&row->health, &ring->limits, nx_now_ns(ring->clock));
+    struct nx_ring_probe *probe = nx_calloc(1, sizeof(*probe));
+    if (!probe) {
+        return;
+    }
+    probe->ring = ring;
+    probe->row_id = row->id;
+    probe->began_ns = nx_now_ns(ring->clock);
+    if (send_probe(ring, i, probe) != NX_OK) {
+        nx_free(probe);
+        return;
+    }
+    row->probing = true;
+    ring->probes_out++;
+    TAILQ_INSERT_TAIL(&ring->probes, probe, link);
+}
+
+static void tick_row(struct nx_ring *ring, size_t i, uint64_t now)
+{
+    struct nx_ring_row *row = &ring->rows[i];
+    bool was_healthy = row->health.healthy;
+    nx_health_tick(&row->health, &ring->limits, now);
+    if (was_healthy && !row->health.healthy) {
+        if (!row->problem[0]) {
+            (void)set_problem(row, NX_ERR_TIMEOUT, "no answer to heartbeats");
+        }
+        note_change(ring, i, true, false);
+    }
+    if (!row->probing && now >= row->health.next_probe_ns) {
+        probe_row(ring, i);
+    }
+    /* What is shown of the last sign of life may be old, but not older than a time-out. */
+    if (row->last_seen_ms - row->shown_seen_ms > (int64_t)(ring->limits.timeout_ns / NS_PER_MS)) {
+        ring->dirty = true;
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+/* Does what is due and sets the timer for what is due next. */
+static void look(struct nx_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    if (!ring->stopping) {
+        uint64_t now = nx_now_ns(ring->clock);
+        uint64_t due = now + ring->limits.interval_ns;
+        for (size_t i = 0; i < ring->roster->count; i++) {
+            if (nx_ring_is_self(ring, i)) {
+                continue;
+            }
+            tick_row(ring, i, now);
+            uint64_t row_due =
+                nx_health_due_ns(&ring->rows[i].health, &ring->limits, ring->rows[i].probing);
+            due = row_due < due ? row_due : due;
+        }
+        nx_ring_publish(ring);
+        uint64_t wait_ns = due > now ? due - now : 0;
+        uv_timer_start(&ring->timer, on_timer, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
+    }
+    pthread_mutex_unlock(&ring->lock);
+}
+
+static void on_wake(struct nx_task *task)
+{
+    struct nx_ring *ring =
+        (struct nx_ring *)(void *)((char *)task - offsetof(struct nx_ring, wake));
+    pthread_mutex_lock(&ring->lock);
+    ring->wake_sent = false;
+    pthread_mutex_unlock(&ring->lock);
+    look(ring);
+    settle(ring);
+}
+
+void nx_ring_wake(struct nx_ring *ring)
+{
+    if (ring->worker && !ring->wake_sent && !ring->stopping) {
+        ring->wake_sent = true;
+        ring->wake.run = on_wake;
+        nx_worker_reply(ring->worker, &ring->wake);
+    }
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+enum nx_err nx_ring_start(struct nx_ring *ring, struct nx_rpc_client *client)
+{
+    struct nx_worker *worker = nx_rpc_client_worker(client);
+    assert(nx_worker_is_current(worker) && !ring->worker);
+    if (uv_timer_init(nx_worker_loop(worker), &ring->timer) != 0) {
+        return NX_ERR_INTERNAL;
+    }
+    ring->timer.data = ring;
+    ring->client = client;
+    pthread_mutex_lock(&ring->lock);
+    ring->worker = worker;
+    uint64_t now = nx_now_ns(ring->clock);
+    for (size_t i = 0; i < ring->roster->count; i++) {
+        nx_health_init(&ring->rows[i].health, now);
+    }
+    pthread_mutex_unlock(&ring->lock);
+    look(ring);
+    return NX_OK;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct nx_ring *ring = handle->data;
+    ring->timer_closed = true;
+    settle(ring);
+}
+
+void nx_ring_stop(struct nx_ring *ring, void (*closed)(void *user), void *user)
+{
+    pthread_mutex_lock(&ring->lock);
+    ring->stopping = true;
+    bool started = ring->worker != NULL;
+    pthread_mutex_unlock(&ring->lock);
+    if (!started) {
+        if (closed) {
+            closed(user);
+        }
+        return;
+    }
+    assert(nx_worker_is_current(ring->worker));
+    ring->closed = closed;
+    ring->closed_user = user;
+    struct nx_ring_probe *probe;
+    TAILQ_FOREACH(probe, &ring->probes, link)
+    {
+        nx_rpc_call_cancel(probe->call);
+    }
+    uv_close((uv_handle_t *)&ring->timer, on_timer_closed);
+}

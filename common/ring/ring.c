@@ -1,0 +1,377 @@
+/* Rows under a lock, views for everybody. A view copies the few words a row has and shares the
+ * roster (names, owners), so a change of health costs a small allocation, not a placement. Where
+ * memory for a view fails, the last one stays in force and the next tick tries again. */
+#include "common/ring/ring.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "common/base/alloc.h"
+#include "common/ring/placement.h"
+#include "common/ring/ring_internal.h"
+
+static const char *const state_texts[] = {"JOINING", "ACTIVE", "LEAVING", "LEFT", "READONLY", NULL};
+static const char *const health_texts[] = {"healthy", "unhealthy", NULL};
+static const char *const outcome_texts[] = {"answered", "failed", NULL};
+#define STATES 5
+
+static const struct nx_metric_desc metric_descs[] = {
+    [NX_RING_MEMBERS] = {.kind = NX_GAUGE,
+                         .name = "narthex_ring_members",
+                         .help = "Members of the ring by state.",
+                         .label = "state",
+                         .values = state_texts},
+    [NX_RING_MEMBERS_BY_HEALTH] = {.kind = NX_GAUGE,
+                                   .name = "narthex_ring_members_by_health",
+                                   .help =
+                                       "Members of the ring by health, as this process sees it.",
+                                   .label = "health",
+                                   .values = health_texts},
+    [NX_RING_HEARTBEATS] = {.kind = NX_COUNTER,
+                            .name = "narthex_ring_heartbeats_total",
+                            .help = "Heartbeats sent to members, by outcome.",
+                            .label = "outcome",
+                            .values = outcome_texts},
+    [NX_RING_HEARTBEAT_SECONDS] = {.kind = NX_HISTOGRAM,
+                                   .name = "narthex_ring_heartbeat_seconds",
+                                   .help = "Round trips of answered heartbeats.",
+                                   .buckets = nx_latency_buckets},
+    [NX_RING_VIEW_VERSION] = {.kind = NX_GAUGE,
+                              .name = "narthex_ring_view_version",
+                              .help = "Version of the ring's view; grows with each change."},
+};
+#define METRICS (sizeof(metric_descs) / sizeof(metric_descs[0]))
+
+const char *nx_member_state_text(enum nx_member_state state)
+{
+    return (unsigned)state < STATES ? state_texts[state] : "UNKNOWN";
+}
+
+/* --- views ----------------------------------------------------------------------------------- */
+
+bool nx_ring_is_self(const struct nx_ring *ring, size_t i)
+{
+    return ring->is_member && strcmp(ring->roster->members[i].name, ring->self_name) == 0;
+}
+
+static void view_free(struct nx_ring_view *view)
+{
+    if (view->private_) {
+        if (view->private_->roster) {
+            nx_roster_drop(view->private_->roster);
+        }
+        nx_free(view->private_->problems);
+        nx_free(view->private_);
+    }
+    nx_free(view->members);
+    nx_free(view);
+}
+
+static struct nx_ring_view *view_new(struct nx_roster *roster)
+{
+    struct nx_ring_view *view = nx_calloc(1, sizeof(*view));
+    if (!view) {
+        return NULL;
+    }
+    view->private_ = nx_calloc(1, sizeof(*view->private_));
+    view->members = nx_calloc(roster->count, sizeof(*view->members));
+    if (!view->private_ || !view->members) {
+        goto fail;
+    }
+    view->private_->problems = nx_calloc(roster->count, NX_RING_PROBLEM_BYTES);
+    if (!view->private_->problems) {
+        goto fail;
+    }
+    nx_refcount_init(&view->private_->refs);
+    nx_roster_take(roster);
+    view->private_->roster = roster;
+    view->member_count = roster->count;
+    view->owners = roster->owners;
+    return view;
+fail:
+    view_free(view);
+    return NULL;
+}
+
+static void show_member(struct nx_ring *ring, size_t i, struct nx_member *out, char *problem)
+{
+    struct nx_ring_row *row = &ring->rows[i];
+    const struct nx_roster_member *member = &ring->roster->members[i];
+    if (nx_ring_is_self(ring, i)) {
+        row->state = (enum nx_member_state)atomic_load(&ring->self_state);
+        row->incarnation = ring->incarnation;
+        row->last_seen_ms = nx_now_ms(ring->clock);
+        row->health.healthy = true;
+    }
+    memcpy(problem, row->problem, sizeof(row->problem));
+    row->shown_seen_ms = row->last_seen_ms;
+    *out = (struct nx_member){
+        .name = member->name,
+        .address = member->address,
+        .zone = member->zone,
+        .weight = member->weight,
+        .state = row->state,
+        .healthy = row->health.healthy,
+        .incarnation = row->incarnation,
+        .last_seen_ms = row->last_seen_ms,
+        .problem = row->health.healthy ? "" : problem,
+    };
+}
+
+static void set_gauges(struct nx_ring *ring, const struct nx_ring_view *view)
+{
+    size_t states[STATES] = {0};
+    size_t healthy = 0;
+    for (size_t i = 0; i < view->member_count; i++) {
+        states[view->members[i].state]++;
+        healthy += view->members[i].healthy ? 1 : 0;
+    }
+    for (size_t s = 0; s < STATES; s++) {
+        nx_metric_set(ring->metrics, NX_RING_MEMBERS, s, (double)states[s]);
+    }
+    nx_metric_set(ring->metrics, NX_RING_MEMBERS_BY_HEALTH, 0, (double)healthy);
+    nx_metric_set(ring->metrics, NX_RING_MEMBERS_BY_HEALTH, 1,
+                  (double)(view->member_count - healthy));
+    nx_metric_set(ring->metrics, NX_RING_VIEW_VERSION, 0, (double)view->version);
+}
+
+void nx_ring_publish(struct nx_ring *ring)
+{
+    struct nx_ring_view *view = ring->dirty ? view_new(ring->roster) : NULL;
+    if (!view) {
+        return;
+    }
+    view->cluster = ring->cluster;
+    view->partitions = ring->partitions;
+    view->rf = ring->rf;
+    view->version = ++ring->version;
+    for (size_t i = 0; i < view->member_count; i++) {
+        show_member(ring, i, &view->members[i],
+                    view->private_->problems + i * NX_RING_PROBLEM_BYTES);
+    }
+    set_gauges(ring, view);
+    struct nx_ring_view *before = ring->view;
+    ring->view = view;
+    ring->dirty = false;
+    if (before) {
+        nx_ring_release(before);
+    }
+}
+
+struct nx_ring_view *nx_ring_acquire(struct nx_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    struct nx_ring_view *view = ring->view;
+    nx_refcount_take(&view->private_->refs);
+    pthread_mutex_unlock(&ring->lock);
+    return view;
+}
+
+void nx_ring_release(struct nx_ring_view *view)
+{
+    if (nx_refcount_drop(&view->private_->refs)) {
+        view_free(view);
+    }
+}
+
+/* --- the member list ------------------------------------------------------------------------- */
+
+/* Rows for a new roster; what is known of members that stay (same name and address) is kept. */
+static struct nx_ring_row *make_rows(struct nx_ring *ring, const struct nx_roster *roster)
+{
+    struct nx_ring_row *rows = nx_calloc(roster->count, sizeof(*rows));
+    for (size_t i = 0; rows && i < roster->count; i++) {
+        size_t old =
+            ring->roster ? nx_roster_find(ring->roster, roster->members[i].name) : SIZE_MAX;
+        if (old != SIZE_MAX &&
+            strcmp(ring->roster->members[old].address, roster->members[i].address) == 0) {
+            rows[i] = ring->rows[old];
+            continue;
+        }
+        rows[i].id = ring->next_id++;
+        rows[i].state = NX_MEMBER_ACTIVE; /* until it says otherwise */
+        nx_health_init(&rows[i].health, nx_now_ns(ring->clock));
+    }
+    return rows;
+}
+
+enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members, struct nx_fail *fail)
+{
+    struct nx_roster *roster = NULL;
+    enum nx_err err = nx_roster_new(members, ring->partitions, ring->rf, &roster, fail);
+    if (err != NX_OK) {
+        return err;
+    }
+    pthread_mutex_lock(&ring->lock);
+    struct nx_ring_row *rows = make_rows(ring, roster);
+    struct nx_roster *before = ring->roster;
+    if (rows) {
+        nx_free(ring->rows);
+        ring->rows = rows;
+        ring->roster = roster;
+        ring->dirty = true;
+        nx_ring_publish(ring);
+        nx_ring_wake(ring);
+        err = ring->dirty && !ring->view ? NX_ERR_NOMEM : NX_OK;
+    } else {
+        before = roster;
+        err = NX_ERR_NOMEM;
+    }
+    pthread_mutex_unlock(&ring->lock);
+    if (before) {
+        nx_roster_drop(before);
+    }
+    return err == NX_OK ? NX_OK : nx_fail_set(fail, err, "%s", nx_err_text(err));
+}
+
+void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state)
+{
+    pthread_mutex_lock(&ring->lock);
+    if (atomic_exchange(&ring->self_state, (int)state) != (int)state) {
+        ring->dirty = true;
+        nx_ring_publish(ring);
+    }
+    pthread_mutex_unlock(&ring->lock);
+}
+
+void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err outcome)
+{
+    bool silent = outcome == NX_ERR_UNAVAILABLE || outcome == NX_ERR_TIMEOUT;
+    if (outcome == NX_ERR_CANCELED || outcome == NX_ERR_NOMEM) {
+        return; /* says nothing of the member */
+    }
+    pthread_mutex_lock(&ring->lock);
+    size_t i = nx_roster_find(ring->roster, member_name);
+    if (i != SIZE_MAX && !nx_ring_is_self(ring, i) && ring->rows[i].health.healthy == silent) {
+        nx_health_doubt(&ring->rows[i].health, &ring->limits, nx_now_ns(ring->clock));
+        if (!ring->rows[i].probing) {
+            nx_ring_wake(ring);
+        }
+    }
+    pthread_mutex_unlock(&ring->lock);
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static enum nx_err check_options(const struct nx_ring_options *options, struct nx_fail *fail)
+{
+    if (strcmp(options->backend, "static") != 0) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "ring.backend: expected static, got \"%s\"",
+                           options->backend);
+    }
+    if (options->partitions == 0 || options->partitions > 65536) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "ring.partitions: expected 1 to 65536, got %u",
+                           options->partitions);
+    }
+    if (options->rf == 0 || options->rf > 64) {
+        return nx_fail_set(fail, NX_ERR_CONFIG, "ring.replication-factor: expected 1 to 64, got %u",
+                           options->rf);
+    }
+    if (options->heartbeat_interval_ms == 0 ||
+        options->heartbeat_timeout_ms < options->heartbeat_interval_ms) {
+        return nx_fail_set(
+            fail, NX_ERR_CONFIG,
+            "ring.heartbeat-timeout: expected at least the heartbeat interval (%llums, "
+            "not 0), got %llums",
+            (unsigned long long)options->heartbeat_interval_ms,
+            (unsigned long long)options->heartbeat_timeout_ms);
+    }
+    return NX_OK;
+}
+
+static enum nx_err set_up(struct nx_ring *ring, const struct nx_ring_options *options)
+{
+    ring->cluster = nx_strdup(options->cluster ? options->cluster : "");
+    ring->self_name = nx_strdup(options->self.name ? options->self.name : "");
+    if (!ring->cluster || !ring->self_name) {
+        return NX_ERR_NOMEM;
+    }
+    ring->is_member = options->self.is_member;
+    ring->incarnation = options->self.incarnation;
+    ring->partitions = options->partitions;
+    ring->rf = options->rf;
+    ring->limits.interval_ns = options->heartbeat_interval_ms * UINT64_C(1000000);
+    ring->limits.timeout_ns = options->heartbeat_timeout_ms * UINT64_C(1000000);
+    /* Two probes must fit into the time-out. */
+    ring->probe_timeout_ms = options->heartbeat_timeout_ms / 2 + 1;
+    atomic_init(&ring->self_state, (int)NX_MEMBER_JOINING);
+    return NX_OK;
+}
+
+static enum nx_err check_self(const struct nx_ring *ring, struct nx_fail *fail)
+{
+    if (ring->is_member && nx_roster_find(ring->roster, ring->self_name) == SIZE_MAX) {
+        return nx_fail_set(
+            fail, NX_ERR_CONFIG,
+            "node.name: \"%s\" is not among ring.members, expected one of their names",
+            ring->self_name);
+    }
+    if (ring->roster->count < ring->rf) {
+        nx_log(ring->log, NX_LOG_WARN, "fewer members than the replication factor",
+               NX_I("members", ring->roster->count), NX_I("replication_factor", ring->rf));
+    }
+    return NX_OK;
+}
+
+enum nx_err nx_ring_new(const struct nx_ring_options *options, const struct nx_clock *clock,
+                        struct nx_rpc_server *server, struct nx_log *log,
+                        struct nx_telemetry *telemetry, struct nx_ring **out, struct nx_fail *fail)
+{
+    enum nx_err err = check_options(options, fail);
+    if (err != NX_OK) {
+        return err;
+    }
+    struct nx_ring *ring = nx_calloc(1, sizeof(*ring));
+    if (!ring) {
+        return nx_fail_set(fail, NX_ERR_NOMEM, "%s", nx_err_text(NX_ERR_NOMEM));
+    }
+    pthread_mutex_init(&ring->lock, NULL);
+    TAILQ_INIT(&ring->probes);
+    ring->clock = clock;
+    ring->log = log;
+    ring->next_id = 1;
+    err = set_up(ring, options);
+    if (err == NX_OK && telemetry) {
+        err = nx_telemetry_register(telemetry, metric_descs, METRICS, NULL, NULL, &ring->metrics);
+    }
+    if (err != NX_OK) {
+        nx_fail_set(fail, err, "%s", nx_err_text(err));
+        goto fail;
+    }
+    err = nx_ring_set_members(ring, options->members, fail);
+    if (err == NX_OK) {
+        err = check_self(ring, fail);
+    }
+    if (err == NX_OK && server) {
+        err = nx_ring_serve(ring, server);
+        if (err != NX_OK) {
+            nx_fail_set(fail, err, "the heartbeat RPC: %s", nx_err_text(err));
+        }
+    }
+    if (err != NX_OK) {
+        goto fail;
+    }
+    *out = ring;
+    return NX_OK;
+fail:
+    nx_ring_free(ring);
+    return err;
+}
+
+void nx_ring_free(struct nx_ring *ring)
+{
+    if (!ring) {
+        return;
+    }
+    if (ring->view) {
+        nx_ring_release(ring->view);
+    }
+    if (ring->roster) {
+        nx_roster_drop(ring->roster);
+    }
+    nx_free(ring->rows);
+    nx_free(ring->cluster);
+    nx_free(ring->self_name);
+    pthread_mutex_destroy(&ring->lock);
+    nx_free(ring);
+}
