@@ -217,6 +217,9 @@ static bool may_be_pinned(const struct pt_eval *eval)
     struct qry_query *query = NULL;
     struct nx_fail fail;
     bool dependent = false;
+    /* below a pinned subquery these still follow the query's own ends */
+    if (contains(eval->expr, "start()") || contains(eval->expr, "end()"))
+        return false;
     if (qry_parse(eval->expr, &all_features, &query, &fail) != NX_OK)
         return false;
     qry_walk(qry_query_expr(query), is_time_dependent, &dependent);
