@@ -106,6 +106,7 @@ enum nx_err dist_batch_add_metadata(struct dist_batch *batch, struct dist_metada
         return err;
     *out = &batch->metadata[batch->metadata_count++];
     memset(*out, 0, sizeof **out);
+    (*out)->metric = (*out)->help = (*out)->unit = NX_VIEW("");
     return NX_OK;
 }
 

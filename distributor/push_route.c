@@ -2,7 +2,7 @@
  * has only its metric's name, so that the same three ingesters keep it whoever sends it. */
 #include "distributor/push_internal.h"
 
-enum { SKIPPED = UINT32_MAX };
+#define SKIPPED UINT32_MAX
 
 static void collect_rows(struct dist_push *push, uint32_t *partitions)
 {
