@@ -1,5 +1,6 @@
-/* `narthex ctl members|ring|health`: asks a running node and prints a table, or JSON with --json. Exit 0 only
- * when the node answered and, for `health`, when the cluster is whole enough to serve. */
+/* `narthex ctl members|ring|health`: asks a running node and prints a table, or JSON with --json.
+ * Exit 0 only when the node answered and, for `health`, when the cluster is whole enough to serve.
+ */
 #include <curl/curl.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -70,14 +71,15 @@ static json_t *fetch_cluster(const struct ctl *ctl, struct nx_buf *text)
     if (status < 0)
         return NULL;
     if (status != 200) {
-        (void)fprintf(stderr, "narthex ctl: %s answered %ld: %s\n", ctl->address, status, text->data);
+        (void)fprintf(stderr, "narthex ctl: %s answered %ld: %s\n", ctl->address, status,
+                      text->data);
         return NULL;
     }
     json_error_t error;
     json_t *cluster = json_loads(text->data, 0, &error);
     if (!cluster)
-        (void)fprintf(stderr, "narthex ctl: %s does not answer as a Narthex node: %s\n", ctl->address,
-                      error.text);
+        (void)fprintf(stderr, "narthex ctl: %s does not answer as a Narthex node: %s\n",
+                      ctl->address, error.text);
     return cluster;
 }
 
@@ -96,9 +98,10 @@ static void print_members(const json_t *cluster)
 {
     size_t i;
     json_t *member;
-    (void)printf("%-20s %-24s %-10s %-9s %-9s %10s  %s\n", "NAME", "ADDRESS", "ZONE", "STATE", "HEALTH",
-                 "PARTITIONS", "PROBLEM");
-    json_array_foreach(json_object_get(cluster, "members"), i, member) {
+    (void)printf("%-20s %-24s %-10s %-9s %-9s %10s  %s\n", "NAME", "ADDRESS", "ZONE", "STATE",
+                 "HEALTH", "PARTITIONS", "PROBLEM");
+    json_array_foreach(json_object_get(cluster, "members"), i, member)
+    {
         const char *zone = text_of(member, "zone");
         (void)printf("%-20s %-24s %-10s %-9s %-9s %10lld  %s\n", text_of(member, "name"),
                      text_of(member, "address"), *zone ? zone : "-", text_of(member, "state"),
@@ -114,22 +117,13 @@ struct coverage {
 
 static struct coverage coverage_of(const json_t *cluster)
 {
-    json_t *counts = json_object_get(cluster, "partitionsByHealthyOwners");
-    long long rf = number_of(cluster, "replicationFactor");
-    long long write = number_of(cluster, "writeQuorum"), read = number_of(cluster, "readQuorum");
-    struct coverage sum = {0};
-    for (long long healthy = 0; healthy <= rf; healthy++) {
-        long long n = (long long)json_number_value(json_array_get(counts, (size_t)healthy));
-        if (healthy == rf)
-            sum.whole += n;
-        else if (healthy >= write)
-            sum.writable += n;
-        else if (healthy >= read)
-            sum.readable += n;
-        else
-            sum.lost += n;
-    }
-    return sum;
+    long long all = number_of(cluster, "partitions"), whole = number_of(cluster, "partitionsWhole");
+    long long not_writable = number_of(cluster, "partitionsBelowWriteQuorum");
+    long long not_readable = number_of(cluster, "partitionsBelowReadQuorum");
+    return (struct coverage){.whole = whole,
+                             .writable = all - whole - not_writable,
+                             .readable = not_writable - not_readable,
+                             .lost = not_readable};
 }
 
 static void print_ring(const json_t *cluster)
@@ -160,7 +154,8 @@ static int run_health(const struct ctl *ctl, const json_t *cluster)
                      reads ? "true" : "false", sum.writable + sum.readable + sum.lost);
     } else {
         (void)printf("node    %s\n", status == 200 ? "ready" : "not ready");
-        (void)printf("writes  %s\n", writes ? "ok" : "refused for some series: too few ingesters answer");
+        (void)printf("writes  %s\n",
+                     writes ? "ok" : "refused for some series: too few ingesters answer");
         (void)printf("reads   %s\n", reads ? "ok" : "incomplete: too few ingesters answer");
         if (writes && sum.writable)
             (void)printf("degraded: %lld partitions miss a replica\n", sum.writable);
@@ -211,7 +206,8 @@ int cmd_ctl(int argc, char **argv)
         (void)fputs(usage, command ? stdout : stderr);
         return command ? 0 : 2;
     }
-    if (strcmp(command, "members") != 0 && strcmp(command, "ring") != 0 && strcmp(command, "health") != 0) {
+    if (strcmp(command, "members") != 0 && strcmp(command, "ring") != 0 &&
+        strcmp(command, "health") != 0) {
         (void)fprintf(stderr, "narthex ctl: there is no \"%s\"\n%s", command, usage);
         return 2;
     }

@@ -86,7 +86,8 @@ static void serve_config(struct nx_http_request *req, void *user)
     nx_buf_release(&yaml);
 }
 
-/* --- reload: the settings belong to worker 0, the request to its own worker ------------------------------ */
+/* --- reload: the settings belong to worker 0, the request to its own worker
+ * ------------------------------ */
 
 struct reload_request {
     struct nx_task task;
@@ -153,8 +154,14 @@ enum nx_err cmd_endpoints_add(struct cmd_process *process, struct nx_http_server
         {.methods = NX_HTTP_GET, .path = "/-/healthy", .handle = serve_healthy, .user = process},
         {.methods = NX_HTTP_GET, .path = "/-/ready", .handle = serve_ready, .user = process},
         {.methods = any, .path = "/-/reload", .handle = serve_reload, .user = process},
-        {.methods = NX_HTTP_GET, .path = "/api/v1/cluster", .handle = serve_cluster, .user = process},
-        {.methods = NX_HTTP_GET, .path = "/api/v1/status/config", .handle = serve_config, .user = process},
+        {.methods = NX_HTTP_GET,
+         .path = "/api/v1/cluster",
+         .handle = serve_cluster,
+         .user = process},
+        {.methods = NX_HTTP_GET,
+         .path = "/api/v1/status/config",
+         .handle = serve_config,
+         .user = process},
     };
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         enum nx_err err = nx_http_server_route(http, &routes[i]);

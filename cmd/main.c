@@ -45,6 +45,7 @@ int main(int argc, char **argv)
             return cmd_help(1, (char *[]){"config"});
         return cmd_process_run(command->roles, argc - 2, argv + 2);
     }
-    (void)fprintf(stderr, "narthex: there is no subcommand \"%s\"; `narthex help` lists them\n", argv[1]);
+    (void)fprintf(stderr, "narthex: there is no subcommand \"%s\"; `narthex help` lists them\n",
+                  argv[1]);
     return 2;
 }

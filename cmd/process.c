@@ -1,7 +1,8 @@
-/* Set-up order: configuration, log, metrics, workers, HTTP, RPC, ring, ingester (replays its log), distributor,
- * querier, listen, start. The drain runs on worker 0 as a chain of steps, each calling the next when it is done:
- * HTTP stops taking requests and finishes those in flight, then distributor, querier, ingester, ring, RPC clients
- * and signal handles; the main thread then joins the workers and frees everything in mirrored order. */
+/* Set-up order: configuration, log, metrics, workers, HTTP, RPC, ring, ingester (replays its log),
+ * distributor, querier, listen, start. The drain runs on worker 0 as a chain of steps, each calling
+ * the next when it is done: HTTP stops taking requests and finishes those in flight, then
+ * distributor, querier, ingester, ring, RPC clients and signal handles; the main thread then joins
+ * the workers and frees everything in mirrored order. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,9 @@
 #include "cmd/process_internal.h"
 #include "common/base/alloc.h"
 
-/* --- drain --------------------------------------------------------------------------------------------------- */
+/* --- drain
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 struct client_close {
     struct nx_task task;
@@ -132,11 +135,13 @@ static void begin_drain(struct cmd_process *process)
     nx_log(process->log, NX_LOG_INFO, "draining");
     if (process->ing)
         nx_ring_set_self_state(process->ring, NX_MEMBER_LEAVING);
-    nx_http_server_stop(process->http, (uint64_t)process->settings.shutdown_grace_ms, on_http_stopped,
-                        process);
+    nx_http_server_stop(process->http, (uint64_t)process->settings.shutdown_grace_ms,
+                        on_http_stopped, process);
 }
 
-/* --- reload -------------------------------------------------------------------------------------------------- */
+/* --- reload
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* Every worker but the first waits while the first changes the settings, which all of them read. */
 struct reload_job {
@@ -158,7 +163,8 @@ static void pause_worker(struct nx_task *task)
     pthread_barrier_wait(&job->leave);
 }
 
-static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fail, struct nx_buf *ignored)
+static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fail,
+                                struct nx_buf *ignored)
 {
     enum nx_err err = nx_config_reload(process->config, process->config_path, ignored, fail);
     if (err)
@@ -167,7 +173,8 @@ static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fai
     return cmd_settings_complete(process->roles, &process->settings, &process->arena, fail);
 }
 
-static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fail, struct nx_buf *ignored)
+static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fail,
+                                struct nx_buf *ignored)
 {
     size_t count = nx_workers_count(process->workers);
     if (count == 1)
@@ -192,24 +199,29 @@ static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fai
     return err;
 }
 
-enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail, struct nx_buf *ignored)
+enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail,
+                               struct nx_buf *ignored)
 {
     if (!process->config_path)
-        return nx_fail_set(fail, NX_ERR_CONFIG, "started without --config: there is no file to read again");
+        return nx_fail_set(fail, NX_ERR_CONFIG,
+                           "started without --config: there is no file to read again");
     enum nx_err err = apply_paused(process, fail, ignored);
     if (!err && *process->settings.ring_members)
         err = nx_ring_set_members(process->ring, process->settings.ring_members, fail);
     if (!err && process->ing)
         ing_reload(process->ing);
     if (err)
-        nx_log(process->log, NX_LOG_ERROR, "configuration not reloaded", NX_S("reason", nx_fail_text(fail)));
+        nx_log(process->log, NX_LOG_ERROR, "configuration not reloaded",
+               NX_S("reason", nx_fail_text(fail)));
     else
         nx_log(process->log, NX_LOG_INFO, "configuration reloaded",
                NX_V("needs_restart", nx_buf_view(ignored)));
     return err;
 }
 
-/* --- signals ------------------------------------------------------------------------------------------------- */
+/* --- signals
+ * -------------------------------------------------------------------------------------------------
+ */
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -243,10 +255,13 @@ static enum nx_err open_signals(struct cmd_process *process)
     return NX_OK;
 }
 
-/* --- set-up -------------------------------------------------------------------------------------------------- */
+/* --- set-up
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* Takes --config out of the arguments; the rest is for the settings. */
-static enum nx_err take_config_flag(struct cmd_process *process, int *argc, char **argv, struct nx_fail *fail)
+static enum nx_err take_config_flag(struct cmd_process *process, int *argc, char **argv,
+                                    struct nx_fail *fail)
 {
     int kept = 0;
     for (int i = 0; i < *argc; i++) {
@@ -264,7 +279,8 @@ static enum nx_err take_config_flag(struct cmd_process *process, int *argc, char
     return NX_OK;
 }
 
-static enum nx_err configure(struct cmd_process *process, int argc, char **argv, struct nx_fail *fail)
+static enum nx_err configure(struct cmd_process *process, int argc, char **argv,
+                             struct nx_fail *fail)
 {
     enum nx_err err = take_config_flag(process, &argc, argv, fail);
     if (!err)
@@ -282,9 +298,9 @@ static enum nx_err open_observability(struct cmd_process *process)
 {
     struct cmd_settings *settings = &process->settings;
     process->clock = nx_clock_system();
-    enum nx_err err = nx_log_new(process->clock, (enum nx_log_level)settings->log_level,
-                                 (enum nx_log_format)settings->log_format, STDERR_FILENO,
-                                 &process->root_log);
+    enum nx_err err =
+        nx_log_new(process->clock, (enum nx_log_level)settings->log_level,
+                   (enum nx_log_format)settings->log_format, STDERR_FILENO, &process->root_log);
     if (!err)
         err = nx_log_child(process->root_log, "process", &process->log);
     if (!err)

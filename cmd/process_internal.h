@@ -30,8 +30,8 @@ struct cmd_process {
 
     uv_signal_t signals[3];
     size_t signals_open;
-    struct nx_task begin;      /* the drain's first step on worker 0 */
-    struct nx_task next_step;  /* brings a `done` from another worker back to worker 0 */
+    struct nx_task begin;     /* the drain's first step on worker 0 */
+    struct nx_task next_step; /* brings a `done` from another worker back to worker 0 */
     struct client_close *client_closes;
     atomic_size_t clients_open;
     atomic_bool ready;
@@ -44,10 +44,11 @@ struct cmd_process {
 
 /* Adds /metrics, /-/healthy, /-/ready, /-/reload, /api/v1/cluster and, where no querier serves it,
  * /api/v1/status/config. */
-enum nx_err cmd_endpoints_add(struct cmd_process *process, struct nx_http_server *http) NX_WARN_UNUSED;
+enum nx_err cmd_endpoints_add(struct cmd_process *process,
+                              struct nx_http_server *http) NX_WARN_UNUSED;
 
 /* Reads the configuration again; on worker 0. The text says what came of it. */
-enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail, struct nx_buf *ignored)
-    NX_WARN_UNUSED;
+enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail,
+                               struct nx_buf *ignored) NX_WARN_UNUSED;
 
 #endif

@@ -1,5 +1,5 @@
-/* One static table; the rows whose default depends on the subcommand are patched in a copy that lives as long as
- * the process. */
+/* One static table; the rows whose default depends on the subcommand are patched in a copy that
+ * lives as long as the process. */
 #include "cmd/settings.h"
 
 #include <stdio.h>
@@ -20,7 +20,8 @@ static const struct nx_setting process_settings[] = {
      .type = NX_SETTING_STRING,
      .default_text = "127.0.0.1:9900",
      .offset = FIELD(listen),
-     .help = "Address and port of the HTTP server (all 9900, distributor 9901, ingester 9902, querier 9903)."},
+     .help = "Address and port of the HTTP server (all 9900, distributor 9901, ingester 9902, "
+             "querier 9903)."},
     {.key = "server.internal-listen",
      .type = NX_SETTING_STRING,
      .default_text = "",
@@ -106,7 +107,8 @@ static const struct nx_setting process_settings[] = {
      .offset = FIELD(ring_replication_factor),
      .min = 1,
      .max = 15,
-     .help = "Copies of each series; a write needs a majority of them (all: 1 where no members are given)."},
+     .help = "Copies of each series; a write needs a majority of them (all: 1 where no members are "
+             "given)."},
     {.key = "ring.partitions",
      .type = NX_SETTING_INT,
      .default_text = "512",
@@ -191,8 +193,8 @@ enum nx_err cmd_settings_open(unsigned roles, struct cmd_settings *settings, str
     return nx_config_new(groups, count, out);
 }
 
-enum nx_err cmd_split_address(const char *key, const char *text, struct nx_arena *arena, const char **host,
-                              uint16_t *port, struct nx_fail *fail)
+enum nx_err cmd_split_address(const char *key, const char *text, struct nx_arena *arena,
+                              const char **host, uint16_t *port, struct nx_fail *fail)
 {
     const char *colon = strrchr(text, ':');
     char *end = NULL;
@@ -204,7 +206,8 @@ enum nx_err cmd_split_address(const char *key, const char *text, struct nx_arena
         name = (struct nx_view){.ptr = name.ptr + 1, .len = name.len - 2};
     else if (memchr(name.ptr, ':', name.len))
         return nx_fail_set(fail, NX_ERR_CONFIG,
-                           "%s: \"%s\": an IPv6 address is written in brackets, [::1]:9900", key, text);
+                           "%s: \"%s\": an IPv6 address is written in brackets, [::1]:9900", key,
+                           text);
     struct nx_view copy = nx_arena_copy(arena, name);
     if (!copy.ptr)
         return NX_ERR_NOMEM;
@@ -222,35 +225,39 @@ static const char *format(struct nx_arena *arena, const char *pattern, const cha
     return text;
 }
 
-static enum nx_err complete_node(struct cmd_settings *settings, struct nx_arena *arena, struct nx_fail *fail)
+static enum nx_err complete_node(struct cmd_settings *settings, struct nx_arena *arena,
+                                 struct nx_fail *fail)
 {
     if (!*settings->node_name) {
         char name[256] = "";
         if (gethostname(name, sizeof name - 1) != 0 || !*name)
-            return nx_fail_set(fail, NX_ERR_CONFIG, "node.name: not set, and this host has no name");
+            return nx_fail_set(fail, NX_ERR_CONFIG,
+                               "node.name: not set, and this host has no name");
         settings->node_name = nx_arena_copy(arena, nx_view_of(name)).ptr;
     }
     if (!settings->node_name)
         return NX_ERR_NOMEM;
     if (strpbrk(settings->node_name, "@,/ \t"))
         return nx_fail_set(fail, NX_ERR_CONFIG,
-                           "node.name: \"%s\" contains one of '@' ',' '/' or a blank", settings->node_name);
+                           "node.name: \"%s\" contains one of '@' ',' '/' or a blank",
+                           settings->node_name);
     if (!*settings->node_advertise)
         settings->node_advertise =
             *settings->internal_listen ? settings->internal_listen : settings->listen;
     return NX_OK;
 }
 
-enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings, struct nx_arena *arena,
-                                  struct nx_fail *fail)
+enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
+                                  struct nx_arena *arena, struct nx_fail *fail)
 {
     enum nx_err err = complete_node(settings, arena, fail);
     if (err)
         return err;
     if (!*settings->ring_members) {
         if (roles != CMD_ALL)
-            return nx_fail_set(fail, NX_ERR_CONFIG,
-                               "ring.members: empty; expected the ingesters as name@host:port[/zone],...");
+            return nx_fail_set(
+                fail, NX_ERR_CONFIG,
+                "ring.members: empty; expected the ingesters as name@host:port[/zone],...");
         const char *self = format(arena, "@", settings->node_name, settings->node_advertise);
         if (!self)
             return NX_ERR_NOMEM;

@@ -1,5 +1,5 @@
-/* The settings of the process itself (sections server, node, ring, log, auth and the number of workers), beside
- * which each role brings a table of its own. */
+/* The settings of the process itself (sections server, node, ring, log, auth and the number of
+ * workers), beside which each role brings a table of its own. */
 #ifndef CMD_SETTINGS_H
 #define CMD_SETTINGS_H
 
@@ -42,18 +42,20 @@ struct cmd_settings {
     struct qry_settings qry;
 };
 
-/* A configuration over the process's table and those of the roles in `roles`, at the defaults of that
- * subcommand. `settings` must outlive it. */
-enum nx_err cmd_settings_open(unsigned roles, struct cmd_settings *settings, struct nx_config **out)
-    NX_WARN_UNUSED;
+/* A configuration over the process's table and those of the roles in `roles`, at the defaults of
+ * that subcommand. `settings` must outlive it. */
+enum nx_err cmd_settings_open(unsigned roles, struct cmd_settings *settings,
+                              struct nx_config **out) NX_WARN_UNUSED;
 
-/* Fills in what follows from other settings (node name, advertised address, the member list of a single
- * process, the number of workers) and checks them against each other. The texts it makes live in `arena`. */
-enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings, struct nx_arena *arena,
-                                  struct nx_fail *fail) NX_WARN_UNUSED;
+/* Fills in what follows from other settings (node name, advertised address, the member list of a
+ * single process, the number of workers) and checks them against each other. The texts it makes
+ * live in `arena`. */
+enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
+                                  struct nx_arena *arena, struct nx_fail *fail) NX_WARN_UNUSED;
 
 /* Splits "host:port" ("[::1]:9900" too); the host is copied into the arena. */
-enum nx_err cmd_split_address(const char *key, const char *text, struct nx_arena *arena, const char **host,
-                              uint16_t *port, struct nx_fail *fail) NX_WARN_UNUSED;
+enum nx_err cmd_split_address(const char *key, const char *text, struct nx_arena *arena,
+                              const char **host, uint16_t *port,
+                              struct nx_fail *fail) NX_WARN_UNUSED;
 
 #endif

@@ -88,6 +88,8 @@ void nx_ring_view_print_json(const struct nx_ring_view *view, struct nx_buf *out
     nx_buf_printf(out, ",\"replicationFactor\":%" PRIu32 ",\"writeQuorum\":%" PRIu32, view->rf,
                   write);
     nx_buf_printf(out, ",\"readQuorum\":%" PRIu32, read);
+    nx_buf_printf(out, ",\"partitionsWhole\":%" PRIu32,
+                  view->partitions - count_short(view, view->rf));
     nx_buf_printf(out, ",\"partitionsBelowWriteQuorum\":%" PRIu32, count_short(view, write));
     nx_buf_printf(out, ",\"partitionsBelowReadQuorum\":%" PRIu32, count_short(view, read));
     nx_buf_append_str(out, ",\"members\":[");
