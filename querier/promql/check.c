@@ -4,8 +4,7 @@
 
 #include "common/base/quote.h"
 
-/* --- binary expressions
- * --------------------------------------------------------------------------------- */
+/* --- binary expressions ----------------------------------------------------------------------- */
 
 /* Where the operator stands: behind the left operand and the blanks that follow it. */
 static uint32_t operator_offset(const struct qry_parser *p, const struct qry_binary *binary)
@@ -118,8 +117,7 @@ static bool check_binary(struct qry_parser *p, struct qry_expr *expr)
     return true;
 }
 
-/* --- calls
- * ---------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static bool check_arity(struct qry_parser *p, const struct qry_expr *expr)
 {
@@ -195,8 +193,7 @@ static bool check_call(struct qry_parser *p, const struct qry_expr *expr)
     return true;
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------- */
+/* --- the rest --------------------------------------------------------------------------------- */
 
 static bool expect_type(struct qry_parser *p, struct qry_expr *expr, enum qry_type want,
                         const char *where)

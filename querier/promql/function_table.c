@@ -1,21 +1,21 @@
-/* The table as data, and the search in it. Entries are sorted by name (asserted by the unit test), so a
- * binary search finds one. */
+/* The table as data, and the search in it. Entries are sorted by name (asserted by the unit test),
+ * so a binary search finds one. */
 #include "querier/promql/function_table.h"
 
 #define FIRST_OF(first, ...) first
 #define COUNT_OF(...) (sizeof((enum qry_type[]){__VA_ARGS__}) / sizeof(enum qry_type))
 
 static const struct qry_function functions[] = {
-#define X(fn_id, fn_name, fn_variadic, fn_result, fn_experimental, fn_doc, ...)                        \
-    {                                                                                              \
-        .name = fn_name,                                                                           \
-        .id = QRY_FN_##fn_id,                                                                      \
-        .variadic = (fn_variadic),                                                                 \
-        .result = (fn_result),                                                                     \
-        .experimental = (fn_experimental),                                                         \
-        .args = {__VA_ARGS__},                                                                     \
-        .arg_count = COUNT_OF(__VA_ARGS__) - (FIRST_OF(__VA_ARGS__, 0) == QRY_TYPE_NONE ? 1 : 0),  \
-        .doc = fn_doc,                                                                             \
+#define X(fn_id, fn_name, fn_variadic, fn_result, fn_experimental, fn_doc, ...)                   \
+    {                                                                                             \
+        .name = fn_name,                                                                          \
+        .id = QRY_FN_##fn_id,                                                                     \
+        .variadic = (fn_variadic),                                                                \
+        .result = (fn_result),                                                                    \
+        .experimental = (fn_experimental),                                                        \
+        .args = {__VA_ARGS__},                                                                    \
+        .arg_count = COUNT_OF(__VA_ARGS__) - (FIRST_OF(__VA_ARGS__, 0) == QRY_TYPE_NONE ? 1 : 0), \
+        .doc = fn_doc,                                                                            \
     },
     QRY_FUNCTION_TABLE(X)
 #undef X

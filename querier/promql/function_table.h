@@ -1,10 +1,10 @@
-/* The one table of PromQL functions. The parser (names, arity, types), the engine (implementations), the API
- * (features) and the documentation are fed from it.
+/* The one table of PromQL functions. The parser (names, arity, types), the engine
+ * (implementations), the API (features) and the documentation are fed from it.
  *
  * X(id, name, variadic, result, experimental, doc, argument types...)
  * A function without arguments lists QRY_TYPE_NONE.
- * Arity (reference section 7): n = number of listed types; variadic 0: exactly n; v > 0: n-1 .. n-1+v;
- * -1: at least n-1, the last type repeating. Sorted by name. */
+ * Arity (reference section 7): n = number of listed types; variadic 0: exactly n; v > 0: n-1 ..
+ * n-1+v; -1: at least n-1, the last type repeating. Sorted by name. */
 #ifndef QRY_PROMQL_FUNCTION_TABLE_H
 #define QRY_PROMQL_FUNCTION_TABLE_H
 
@@ -209,12 +209,13 @@
       "Year (UTC) of a time in Unix seconds.", QRY_TYPE_VECTOR)
 /* clang-format on */
 
-/* QRY_FN_ABS, ...: dense from 0, in name order, so that the engine can index its implementations by it. */
+/* QRY_FN_ABS, ...: dense from 0, in name order, so that the engine can index its implementations by
+ * it. */
 enum qry_function_id {
 #define X(id, ...) QRY_FN_##id,
     QRY_FUNCTION_TABLE(X)
 #undef X
-    QRY_FUNCTION_COUNT
+        QRY_FUNCTION_COUNT
 };
 
 struct qry_function {

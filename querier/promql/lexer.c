@@ -74,13 +74,13 @@ const char *qry_quote_rune(int32_t rune, char out[16])
     char quoted[16];
 
     if (rune == '\'' || rune == '"') {
-        snprintf(out, 16, rune == '"' ? "'\"'" : "'\\''");
+        (void)snprintf(out, 16, rune == '"' ? "'\"'" : "'\\''");
         return out;
     }
     qry_rune_encode(rune, utf8);
     nx_quote_into(nx_view_make(utf8, rune == 0 ? 1 : strlen(utf8)), quoted, sizeof quoted);
     size_t len = strlen(quoted);
-    snprintf(out, 16, "'%.*s'", len < 2 ? 0 : (int)len - 2, quoted + 1);
+    (void)snprintf(out, 16, "'%.*s'", len < 2 ? 0 : (int)len - 2, quoted + 1);
     return out;
 }
 
@@ -190,8 +190,7 @@ static void skip_comment(struct qry_lexer *lexer)
     lexer->start = lexer->pos;
 }
 
-/* --- words
- * ---------------------------------------------------------------------------------------------- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 /* Whether the next character that is not space opens a parenthesis: `fill` is a keyword only then.
  */
@@ -247,8 +246,7 @@ static bool lex_duration_word(struct qry_lexer *lexer, struct qry_token *token)
     return false;
 }
 
-/* --- the three contexts
- * --------------------------------------------------------------------------------- */
+/* --- the three contexts ----------------------------------------------------------------------- */
 
 static void lex_right_paren(struct qry_lexer *lexer, struct qry_token *token)
 {

@@ -100,8 +100,7 @@ void qry_lex_number_or_duration(struct qry_lexer *lexer, struct qry_token *token
         qry_lexer_error_read(lexer, token, "bad number or duration syntax: ");
 }
 
-/* --- strings
- * -------------------------------------------------------------------------------------------- */
+/* --- strings ---------------------------------------------------------------------------------- */
 
 static uint32_t digit_value(int32_t c)
 {

@@ -35,13 +35,13 @@ void qry_parse_error(struct qry_parser *p, uint32_t offset, const char *format, 
     if (p->err != NX_OK)
         return;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    (void)vsnprintf(message, sizeof message, format, args);
     va_end(args);
     if (p->lexer.text.len > 0) {
         uint32_t line;
         uint32_t col;
         qry_position(p->lexer.text, offset, &line, &col);
-        snprintf(place, sizeof place, "%u:%u", line, col);
+        (void)snprintf(place, sizeof place, "%u:%u", line, col);
     }
     p->err = nx_fail_set(p->fail, NX_ERR_INVALID, "%s: parse error: %s", place, message);
 }
@@ -125,25 +125,25 @@ void qry_unexpected(struct qry_parser *p)
     nx_buf_release(&message);
 }
 
-static enum nx_err query_new(struct nx_view text, struct qry_query **out, struct nx_fail *fail)
+/* NULL with the reason in *err. */
+static struct qry_query *query_new(struct nx_view text, enum nx_err *err, struct nx_fail *fail)
 {
-    if (text.len > TEXT_MAX_BYTES)
-        return nx_fail_set(fail, NX_ERR_TOO_LARGE, "query is longer than %zu bytes",
-                           TEXT_MAX_BYTES);
-
+    if (text.len > TEXT_MAX_BYTES) {
+        *err =
+            nx_fail_set(fail, NX_ERR_TOO_LARGE, "query is longer than %zu bytes", TEXT_MAX_BYTES);
+        return NULL;
+    }
     struct qry_query *query = nx_calloc(1, sizeof *query);
-    if (!query)
-        goto fail;
-    nx_arena_init(&query->arena, ARENA_MAX_BYTES);
-    query->text = nx_arena_copy(&query->arena, text);
-    if (!query->text.ptr)
-        goto fail;
-    *out = query;
-    return NX_OK;
-
-fail:
-    qry_query_free(query);
-    return nx_fail_set(fail, NX_ERR_NOMEM, "out of memory while parsing the query");
+    if (query) {
+        nx_arena_init(&query->arena, ARENA_MAX_BYTES);
+        query->text = nx_arena_copy(&query->arena, text);
+    }
+    if (!query || !query->text.ptr) {
+        qry_query_free(query);
+        *err = nx_fail_set(fail, NX_ERR_NOMEM, "out of memory while parsing the query");
+        return NULL;
+    }
+    return query;
 }
 
 void qry_query_free(struct qry_query *query)
@@ -173,9 +173,9 @@ static enum nx_err query_finish(struct qry_parser *p, struct qry_query *query,
 enum nx_err qry_parse(struct nx_view text, const struct qry_features *features,
                       struct qry_query **out, struct nx_fail *fail)
 {
-    struct qry_query *query;
-    enum nx_err err = query_new(text, &query, fail);
-    if (err != NX_OK)
+    enum nx_err err = NX_OK;
+    struct qry_query *query = query_new(text, &err, fail);
+    if (!query)
         return err;
 
     struct qry_parser p;
@@ -196,9 +196,9 @@ enum nx_err qry_parse(struct nx_view text, const struct qry_features *features,
 
 enum nx_err qry_parse_selector(struct nx_view text, struct qry_query **out, struct nx_fail *fail)
 {
-    struct qry_query *query;
-    enum nx_err err = query_new(text, &query, fail);
-    if (err != NX_OK)
+    enum nx_err err = NX_OK;
+    struct qry_query *query = query_new(text, &err, fail);
+    if (!query)
         return err;
 
     struct qry_parser p;

@@ -26,8 +26,7 @@ static struct qry_pos token_pos(const struct qry_token *token)
     return (struct qry_pos){token->pos, qry_token_end(token)};
 }
 
-/* --- calls
- * ---------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 struct arguments {
     struct qry_expr **items;
@@ -102,8 +101,7 @@ static struct qry_expr *parse_call(struct qry_parser *p, const struct qry_token 
     return expr;
 }
 
-/* --- aggregations
- * --------------------------------------------------------------------------------------- */
+/* --- aggregations ----------------------------------------------------------------------------- */
 
 static bool takes_parameter(enum qry_agg agg)
 {
@@ -179,8 +177,7 @@ static struct qry_expr *parse_aggregate(struct qry_parser *p, const struct qry_t
     return expr;
 }
 
-/* --- operands
- * ------------------------------------------------------------------------------------------- */
+/* --- operands --------------------------------------------------------------------------------- */
 
 static struct qry_expr *parse_literal(struct qry_parser *p)
 {
@@ -273,8 +270,7 @@ static struct qry_expr *parse_unary(struct qry_parser *p)
     return operand ? qry_parse_postfix(p, operand) : NULL;
 }
 
-/* --- binary expressions
- * --------------------------------------------------------------------------------- */
+/* --- binary expressions ----------------------------------------------------------------------- */
 
 static struct qry_expr *parse_binary(struct qry_parser *p, struct qry_expr *lhs, enum qry_op op,
                                      int precedence)

@@ -46,8 +46,7 @@ struct qry_parser {
     struct nx_fail *fail;
 };
 
-/* --- parser.c: tokens and failures
- * ---------------------------------------------------------------------- */
+/* --- parser.c: tokens and failures ------------------------------------------------------------ */
 void qry_parser_init(struct qry_parser *p, struct nx_view text, struct nx_arena *arena,
                      struct nx_fail *fail);
 /* The next token without taking it. Reading is lazy, so that a failure of what was parsed so far
@@ -78,8 +77,7 @@ static inline void qry_leave(struct qry_parser *p, struct qry_context outer)
     p->context = outer;
 }
 
-/* --- parser_literal.c
- * ----------------------------------------------------------------------------------- */
+/* --- parser_literal.c ------------------------------------------------------------------------- */
 /* The value of a NUMBER or DURATION token, the latter in seconds. */
 bool qry_number_value(struct qry_parser *p, const struct qry_token *token, double *out);
 /* The value of a STRING token, in the arena. */
@@ -87,8 +85,7 @@ bool qry_string_value(struct qry_parser *p, const struct qry_token *token, struc
 /* [+|-] number or duration. */
 bool qry_parse_signed_number(struct qry_parser *p, double *out);
 
-/* --- parser_selector.c
- * ---------------------------------------------------------------------------------- */
+/* --- parser_selector.c ------------------------------------------------------------------------ */
 /* Whether a word may be a metric name outside braces. */
 bool qry_is_metric_word(enum qry_token_type type);
 /* [name] [{...}]; `name` NULL: at the brace. */
@@ -96,8 +93,7 @@ struct qry_expr *qry_parse_vector_selector(struct qry_parser *p, const struct qr
 /* ( label, ... ) */
 bool qry_parse_grouping(struct qry_parser *p, struct nx_view **labels, size_t *count);
 
-/* --- parser_duration.c
- * ---------------------------------------------------------------------------------- */
+/* --- parser_duration.c ------------------------------------------------------------------------ */
 /* Inside brackets; a literal must be positive. */
 struct qry_duration *qry_parse_positive_duration(struct qry_parser *p);
 /* After `offset`. */
@@ -105,20 +101,17 @@ struct qry_duration *qry_parse_offset_duration(struct qry_parser *p);
 /* The milliseconds of a literal; 0 for anything else. */
 int64_t qry_duration_literal_ms(const struct qry_duration *duration);
 
-/* --- parser_modifier.c
- * ---------------------------------------------------------------------------------- */
+/* --- parser_modifier.c ------------------------------------------------------------------------ */
 /* Everything that may follow an operand: [range], [range:step], offset, @, anchored, smoothed. */
 struct qry_expr *qry_parse_postfix(struct qry_parser *p, struct qry_expr *expr);
 
-/* --- parser_binary.c
- * ------------------------------------------------------------------------------------ */
+/* --- parser_binary.c -------------------------------------------------------------------------- */
 /* Precedence and operator of a token; 0 where it is no binary operator. */
 int qry_binary_precedence(enum qry_token_type type, enum qry_op *op);
 /* The modifiers behind a binary operator, into `binary`. */
 bool qry_parse_binary_modifiers(struct qry_parser *p, struct qry_binary *binary);
 
-/* --- parser_expr.c
- * -------------------------------------------------------------------------------------- */
+/* --- parser_expr.c ---------------------------------------------------------------------------- */
 #define QRY_PRECEDENCE_LOWEST 1
 #define QRY_PRECEDENCE_POWER 6
 struct qry_expr *qry_parse_expr(struct qry_parser *p, int min_precedence);
@@ -126,8 +119,7 @@ struct qry_expr *qry_parse_expr(struct qry_parser *p, int min_precedence);
 struct qry_expr *qry_new_expr(struct qry_parser *p, enum qry_node_kind kind, enum qry_type type,
                               struct qry_pos pos, uint32_t below);
 
-/* --- check.c
- * -------------------------------------------------------------------------------------------- */
+/* --- check.c ---------------------------------------------------------------------------------- */
 /* The checks of types and arguments over a whole tree. */
 bool qry_check(struct qry_parser *p, struct qry_expr *expr);
 

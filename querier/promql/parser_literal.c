@@ -9,8 +9,9 @@
 #include "common/base/time.h"
 #include "common/cxx/number_shim.h"
 
-#define NUMBER_MAX 400 /* of a number's text where digits matter; longer ones go through the heap \
-                        */
+#define NUMBER_MAX                                                                 \
+    400 /* of a number's text where digits matter; longer ones go through the heap \
+         */
 
 static uint32_t digit_of(char c)
 {
@@ -116,7 +117,9 @@ bool qry_number_value(struct qry_parser *p, const struct qry_token *token, doubl
         qry_parse_error(p, token->pos, "%s", nx_fail_text(&fail));
         return false;
     }
-    *out = (double)(ms / 1000) + (double)(ms % 1000 * 1000000) / 1e9;
+    /* Go's Duration.Seconds: whole seconds and the rest apart */
+    int64_t seconds = ms / 1000;
+    *out = (double)seconds + (double)(ms % 1000 * 1000000) / 1e9;
     return true;
 }
 
@@ -137,8 +140,7 @@ bool qry_parse_signed_number(struct qry_parser *p, double *out)
     return true;
 }
 
-/* --- strings
- * -------------------------------------------------------------------------------------------- */
+/* --- strings ---------------------------------------------------------------------------------- */
 
 static size_t put_utf8(uint32_t rune, char *out)
 {

@@ -15,8 +15,7 @@ static struct qry_modifiers *modifiers_of(struct qry_expr *expr)
     return expr->kind == QRY_NODE_SUBQUERY ? &expr->subquery.mod : NULL;
 }
 
-/* --- brackets
- * ------------------------------------------------------------------------------------------- */
+/* --- brackets --------------------------------------------------------------------------------- */
 
 static struct qry_expr *make_range(struct qry_parser *p, struct qry_expr *expr, uint32_t bracket,
                                    struct qry_duration *range)
@@ -80,8 +79,7 @@ static struct qry_expr *parse_brackets(struct qry_parser *p, struct qry_expr *ex
     return qry_expect(p, QRY_TOK_RIGHT_BRACKET) ? make_subquery(p, expr, range, step) : NULL;
 }
 
-/* --- offset
- * --------------------------------------------------------------------------------------------- */
+/* --- offset ----------------------------------------------------------------------------------- */
 
 static struct qry_expr *parse_offset(struct qry_parser *p, struct qry_expr *expr)
 {
@@ -109,9 +107,7 @@ static struct qry_expr *parse_offset(struct qry_parser *p, struct qry_expr *expr
     return expr;
 }
 
-/* --- @
- * --------------------------------------------------------------------------------------------------
- */
+/* --- @ ---------------------------------------------------------------------------------------- */
 
 /* The time after @: start(), end() or seconds. */
 static bool parse_at_time(struct qry_parser *p, enum qry_at *at, double *seconds)
@@ -133,12 +129,12 @@ static bool check_at_bounds(struct qry_parser *p, const struct qry_expr *expr, d
     if (fabs(seconds) < 0x1p63)
         return true;
     if (isfinite(seconds))
-        snprintf(number, sizeof number, "%f", seconds);
+        (void)snprintf(number, sizeof number, "%f", seconds);
     else
-        snprintf(number, sizeof number, "%s",
-                 isnan(seconds) ? "NaN"
-                 : seconds > 0  ? "+Inf"
-                                : "-Inf");
+        (void)snprintf(number, sizeof number, "%s",
+                       isnan(seconds) ? "NaN"
+                       : seconds > 0  ? "+Inf"
+                                      : "-Inf");
     qry_parse_error(p, expr->pos.start, "timestamp out of bounds for @ modifier: %s", number);
     return false;
 }
@@ -182,8 +178,7 @@ static struct qry_expr *parse_at(struct qry_parser *p, struct qry_expr *expr)
     return expr;
 }
 
-/* --- anchored, smoothed
- * --------------------------------------------------------------------------------- */
+/* --- anchored, smoothed ----------------------------------------------------------------------- */
 
 static struct qry_expr *parse_extended(struct qry_parser *p, struct qry_expr *expr)
 {

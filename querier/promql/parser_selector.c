@@ -48,8 +48,7 @@ static bool match_type(enum qry_token_type token, enum nx_match_type *type)
     return true;
 }
 
-/* --- matchers
- * ------------------------------------------------------------------------------------------- */
+/* --- matchers --------------------------------------------------------------------------------- */
 
 /* A selector's matchers while they grow; released where the selector fails. */
 struct matcher_list {
@@ -179,8 +178,7 @@ struct qry_expr *qry_parse_vector_selector(struct qry_parser *p, const struct qr
     return expr;
 }
 
-/* --- grouping
- * ------------------------------------------------------------------------------------------- */
+/* --- grouping --------------------------------------------------------------------------------- */
 
 static bool parse_grouping_label(struct qry_parser *p, struct nx_view *out)
 {

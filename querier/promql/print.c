@@ -52,8 +52,7 @@ static void print_labels(struct nx_buf *out, const struct nx_view *labels, size_
     nx_buf_append_char(out, ')');
 }
 
-/* --- durations
- * ------------------------------------------------------------------------------------------ */
+/* --- durations -------------------------------------------------------------------------------- */
 
 const char *qry_duration_op_text(enum qry_duration_op op)
 {
@@ -151,8 +150,7 @@ static void print_offset(struct nx_buf *out, const struct qry_modifiers *mod)
     print_ms(out, mod->offset_ms < 0 ? -mod->offset_ms : mod->offset_ms);
 }
 
-/* --- selectors
- * ------------------------------------------------------------------------------------------ */
+/* --- selectors -------------------------------------------------------------------------------- */
 
 static int compare_views(const void *a, const void *b)
 {
@@ -249,8 +247,7 @@ void qry_print_subquery_suffix(struct nx_buf *out, const struct qry_subquery *su
     print_offset(out, &subquery->mod);
 }
 
-/* --- operators
- * ------------------------------------------------------------------------------------------ */
+/* --- operators -------------------------------------------------------------------------------- */
 
 static void print_fill(struct nx_buf *out, const char *word, double value)
 {

@@ -101,8 +101,7 @@ static void put_number(struct nx_buf *out, double value)
     nx_buf_append_char(out, '}');
 }
 
-/* --- durations and modifiers
- * ---------------------------------------------------------------------------- */
+/* --- durations and modifiers ------------------------------------------------------------------ */
 
 static void put_duration(struct nx_buf *out, const char *key, const struct qry_duration *d)
 {
@@ -165,8 +164,7 @@ static void put_timestamp(struct nx_buf *out, const struct qry_modifiers *mod)
     }
 }
 
-/* --- nodes
- * ---------------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 static void put_matchers(struct nx_buf *out, const struct qry_selector *selector)
 {

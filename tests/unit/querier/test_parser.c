@@ -64,8 +64,7 @@ static void parse_fill_both_sides_at_once_or_apart(void **state)
     nx_free(printed);
 }
 
-/* --- trees
- * ---------------------------------------------------------------------------------------------- */
+/* --- trees ------------------------------------------------------------------------------------ */
 
 static void assert_pos(struct qry_pos pos, uint32_t start, uint32_t end)
 {
@@ -272,8 +271,7 @@ static void position_counts_lines_and_bytes(void **state)
     assert_true(line == 3 && col == 1);
 }
 
-/* --- a selector alone
- * ----------------------------------------------------------------------------------- */
+/* --- a selector alone ------------------------------------------------------------------------- */
 
 static void selector_alone_takes_names_and_braces(void **state)
 {
@@ -310,8 +308,7 @@ static void selector_alone_refuses_anything_more(void **state)
     }
 }
 
-/* --- limits
- * --------------------------------------------------------------------------------------------- */
+/* --- limits ----------------------------------------------------------------------------------- */
 
 /* `before` n times, `middle`, `after` n times. */
 static char *nest(const char *before, const char *middle, const char *after, size_t n)
@@ -434,8 +431,7 @@ static void parse_failing_allocations_are_told(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "sum by (a, b) (rate(m{x=\"y\",z=~\"a.*b\"}[5m+step()] offset -(1h))) / on(q) "
-        "group_left(r) n",
+        "sum by (a) (rate(m{x=\"y\",z=~\"a.*b\"}[5m+step()] offset -(1h))) / on(q) group_left(r) n",
         "label_replace(a, \"b\", \"\\x41\", \"c\", \"d\") or {\"u.v\"}[5m:1m] @ end()",
         "nope(1e3, 0x1f, .5_5)",
         "a b",

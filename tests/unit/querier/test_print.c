@@ -12,8 +12,7 @@ static void assert_prints(expr_printer printer, const char *text, const char *ex
     "a_metric_with_a_longer_name{first=\"label value number one\",second=\"label value number " \
     "two\"}"
 
-/* --- format_query
- * --------------------------------------------------------------------------------------- */
+/* --- format_query ----------------------------------------------------------------------------- */
 
 static void pretty_short_expression_stays_on_one_line(void **state)
 {
@@ -26,13 +25,13 @@ static void pretty_splits_beyond_a_hundred_bytes(void **state)
 {
     (void)state;
     /* 98 + 2 digits are 100, one more digit is one too many */
-    char text[128];
+    char text[160];
     char name[128];
     memset(name, 'm', 95);
     name[95] = '\0';
     snprintf(text, sizeof text, "%s + 12", name);
     assert_prints(qry_print_pretty, text, text);
-    char expected[160];
+    char expected[192];
     snprintf(text, sizeof text, "%s + 123", name);
     snprintf(expected, sizeof expected, "  %s\n+\n  123", name);
     assert_prints(qry_print_pretty, text, expected);
@@ -139,8 +138,7 @@ static void pretty_text_parses_to_the_same_line(void **state)
     }
 }
 
-/* --- parse_query
- * ---------------------------------------------------------------------------------------- */
+/* --- parse_query ------------------------------------------------------------------------------ */
 
 static void json_selector_lists_matchers_and_modifiers(void **state)
 {
@@ -262,8 +260,7 @@ static void json_is_json(void **state)
     }
 }
 
-/* --- no room
- * -------------------------------------------------------------------------------------------- */
+/* --- no room ---------------------------------------------------------------------------------- */
 
 static const char *const rich_text =
     "sum by (a, b) (rate(" LONG_SELECTOR "[5m+step()] offset -(1h))) / on(q) group_left(r) "

@@ -59,8 +59,7 @@ static void assert_roundtrip(const char *text)
     qry_query_free(query);
 }
 
-/* --- the corpus
- * ----------------------------------------------------------------------------------------- */
+/* --- the corpus ------------------------------------------------------------------------------- */
 
 /* The expression of an eval line; NULL for any other line. */
 static char *expression_of(char *line)
@@ -141,8 +140,7 @@ static void roundtrip_of_the_corpus_keeps_trees(void **state)
     assert_true(count > 0);
 }
 
-/* --- random expressions
- * --------------------------------------------------------------------------------- */
+/* --- random expressions ----------------------------------------------------------------------- */
 
 struct generator {
     struct nx_rand rand;
