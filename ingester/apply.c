@@ -1,6 +1,7 @@
-/* All scratch memory a part can need is taken before its first sample goes in, and the records of what went in
- * are written at the end even when memory runs out on the way: nothing is ever in the head without being in the
- * log, because a sender who repeats it would be told that it is stored. */
+/* All scratch memory a part can need is taken before its first sample goes in, and the records of
+ * what went in are written at the end even when memory runs out on the way: nothing is ever in the
+ * head without being in the log, because a sender who repeats it would be told that it is stored.
+ */
 #include "ingester/apply.h"
 
 #include <stdio.h>
@@ -28,7 +29,8 @@ void ing_store_release(struct ing_store *store)
     nx_free(store->exemplars);
 }
 
-/* --- the batch --------------------------------------------------------------------------------------- */
+/* --- the batch
+ * --------------------------------------------------------------------------------------- */
 
 static enum nx_err read_ids(struct ing_batch *batch, struct nx_arena *arena)
 {
@@ -81,7 +83,8 @@ static enum nx_err chain_rows(struct ing_batch *batch, struct nx_arena *arena)
         batch->first_histogram[row] = (uint32_t)i;
     }
     if (request->n_exemplars > 0) {
-        err = chains_new(batch, arena, request->n_exemplars, &batch->first_exemplar, &batch->next_exemplar);
+        err = chains_new(batch, arena, request->n_exemplars, &batch->first_exemplar,
+                         &batch->next_exemplar);
         if (err != NX_OK)
             return err;
     }
@@ -119,7 +122,8 @@ enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *
     return err;
 }
 
-/* --- room -------------------------------------------------------------------------------------------- */
+/* --- room
+ * -------------------------------------------------------------------------------------------- */
 
 static size_t head_labels_bound(const struct ing_head *head, const struct ing_series *series)
 {
@@ -130,8 +134,8 @@ static size_t head_labels_bound(const struct ing_head *head, const struct ing_se
     return bytes;
 }
 
-static size_t exemplars_bound(const struct ing_store *store, const struct ing_batch *batch, uint32_t row,
-                              size_t *count)
+static size_t exemplars_bound(const struct ing_store *store, const struct ing_batch *batch,
+                              uint32_t row, size_t *count)
 {
     if (!batch->first_exemplar || batch->first_exemplar[row] == ING_ROW_NONE)
         return 0;
@@ -154,7 +158,8 @@ static size_t histograms_bound(const struct ing_batch *batch, uint32_t row, size
     size_t bytes = 0;
     if (!batch->first_histogram)
         return 0;
-    for (uint32_t i = batch->first_histogram[row]; i != ING_ROW_NONE; i = batch->next_histogram[i]) {
+    for (uint32_t i = batch->first_histogram[row]; i != ING_ROW_NONE;
+         i = batch->next_histogram[i]) {
         bytes += batch->request->histograms[i]->histogram.len + 32;
         *count += 1;
     }
@@ -186,7 +191,8 @@ static struct room room_of(const struct ing_store *store, const struct ing_part 
     }
     room.bytes += room.samples * ING_SAMPLE_ROW_MAX_BYTES;
     /* frames: a record a megabyte and at least one a type */
-    size_t records = room.bytes / ING_RECORD_SPLIT_BYTES + room.samples / ING_RECORD_MAX_SAMPLES + 8;
+    size_t records =
+        room.bytes / ING_RECORD_SPLIT_BYTES + room.samples / ING_RECORD_MAX_SAMPLES + 8;
     room.bytes += records * (ING_RECORD_FRAME_BYTES + 32 + part->batch->tenant.len);
     return room;
 }
@@ -199,9 +205,11 @@ size_t ing_apply_bound(const struct ing_store *store, const struct ing_part *par
 static enum nx_err take_room(struct ing_store *store, struct ing_part *part)
 {
     struct room room = room_of(store, part);
-    enum nx_err err = nx_grow(&store->rows, &store->row_capacity, room.samples, sizeof *store->rows);
+    enum nx_err err =
+        nx_grow(&store->rows, &store->row_capacity, room.samples, sizeof *store->rows);
     if (err == NX_OK)
-        err = nx_grow(&store->created, &store->created_capacity, part->row_count, sizeof *store->created);
+        err = nx_grow(&store->created, &store->created_capacity, part->row_count,
+                      sizeof *store->created);
     if (err == NX_OK)
         err = nx_grow(&store->histograms, &store->histogram_capacity, room.histograms,
                       sizeof *store->histograms);
@@ -216,7 +224,8 @@ static enum nx_err take_room(struct ing_store *store, struct ing_part *part)
     return part->unknown && part->refused ? NX_OK : NX_ERR_NOMEM;
 }
 
-/* --- rows -------------------------------------------------------------------------------------------- */
+/* --- rows
+ * -------------------------------------------------------------------------------------------- */
 
 struct applier {
     struct ing_store *store;
@@ -225,8 +234,8 @@ struct applier {
     uint64_t segment;
     int64_t now_ms;
     uint32_t row;
-    uint32_t ref; /* of the row's series, or ING_REF_NONE */
-    struct nx_labels labels; /* of the row, where it brought some */
+    uint32_t ref;                    /* of the row's series, or ING_REF_NONE */
+    struct nx_labels labels;         /* of the row, where it brought some */
     struct ing_refused_row *refused; /* the row's entry, once it has one */
 };
 
@@ -256,7 +265,8 @@ static uint32_t row_size(const struct applier *a)
 {
     size_t count = row_samples(a->batch, a->row);
     if (a->batch->first_histogram)
-        for (uint32_t i = a->batch->first_histogram[a->row]; i != ING_ROW_NONE; i = a->batch->next_histogram[i])
+        for (uint32_t i = a->batch->first_histogram[a->row]; i != ING_ROW_NONE;
+             i = a->batch->next_histogram[i])
             count++;
     return (uint32_t)count;
 }
@@ -293,7 +303,8 @@ static bool find_series(struct applier *a, enum nx_err *err)
         return false;
     }
     if (!nx_series_id_eq(id, nx_series_id_of(a->batch->tenant, a->labels))) {
-        refuse(a, NX_ERR_INVALID, row_size(a), row_first_time(a), "series id does not belong to the labels");
+        refuse(a, NX_ERR_INVALID, row_size(a), row_first_time(a),
+               "series id does not belong to the labels");
         return false;
     }
     return true;
@@ -344,7 +355,8 @@ static enum nx_err apply_floats(struct applier *a)
 {
     const Narthex__PushRequest *request = a->batch->request;
     struct ing_store *store = a->store;
-    for (uint32_t i = a->batch->sample_offsets[a->row]; i < a->batch->sample_offsets[a->row + 1]; i++) {
+    for (uint32_t i = a->batch->sample_offsets[a->row]; i < a->batch->sample_offsets[a->row + 1];
+         i++) {
         struct nx_sample sample = {.t = request->timestamps[i],
                                    .value = nx_double_from_bits(request->value_bits[i])};
         bool appended;
@@ -356,15 +368,16 @@ static enum nx_err apply_floats(struct applier *a)
         if (!appended)
             continue;
         a->part->floats++;
-        store->rows[store->row_count++] = (struct ing_sample_row){
-            .log_ref = ing_head_series(store->head, a->ref)->log_ref,
-            .t = sample.t,
-            .bits = request->value_bits[i]};
+        store->rows[store->row_count++] =
+            (struct ing_sample_row){.log_ref = ing_head_series(store->head, a->ref)->log_ref,
+                                    .t = sample.t,
+                                    .bits = request->value_bits[i]};
     }
     return NX_OK;
 }
 
-static enum nx_err apply_histogram(struct applier *a, const Narthex__HistogramRow *row, struct nx_arena *arena)
+static enum nx_err apply_histogram(struct applier *a, const Narthex__HistogramRow *row,
+                                   struct nx_arena *arena)
 {
     struct ing_store *store = a->store;
     struct nx_view bytes = nx_view_make(row->histogram.data, row->histogram.len);
@@ -395,8 +408,10 @@ static enum nx_err apply_histogram(struct applier *a, const Narthex__HistogramRo
         refuse(a, err, 1, sample.t, NULL);
     if (appended) {
         a->part->histograms++;
-        store->histograms[store->histogram_count++] = (struct ing_histogram_entry){
-            .log_ref = ing_head_series(store->head, a->ref)->log_ref, .t = sample.t, .histogram = bytes};
+        store->histograms[store->histogram_count++] =
+            (struct ing_histogram_entry){.log_ref = ing_head_series(store->head, a->ref)->log_ref,
+                                         .t = sample.t,
+                                         .histogram = bytes};
     }
     return NX_OK;
 }
@@ -435,13 +450,15 @@ static enum nx_err row_labels(struct applier *a, struct nx_view *out)
     return err;
 }
 
-static enum nx_err apply_exemplar(struct applier *a, const Narthex__ExemplarRow *row, struct nx_view labels)
+static enum nx_err apply_exemplar(struct applier *a, const Narthex__ExemplarRow *row,
+                                  struct nx_view labels)
 {
     struct ing_store *store = a->store;
     struct nx_view own = nx_view_make(row->labels.data, row->labels.len);
     struct nx_cursor cur = nx_cursor_of(own);
     struct nx_labels decoded = {0};
-    if (own.len > 0 && nx_labels_decode(&cur, &store->arena, EXEMPLAR_LABELS_MAX, &decoded) != NX_OK)
+    if (own.len > 0 &&
+        nx_labels_decode(&cur, &store->arena, EXEMPLAR_LABELS_MAX, &decoded) != NX_OK)
         return NX_OK; /* the distributor has checked it: not worth a refusal of its own */
     if (own.len == 0)
         own = nx_view_make("\0", 1);
@@ -454,14 +471,16 @@ static enum nx_err apply_exemplar(struct applier *a, const Narthex__ExemplarRow 
     bool added;
     enum nx_err err = ing_head_tenant_get(store->head, a->batch->tenant, &tenant);
     if (err == NX_OK)
-        err = ing_exemplars_add(&ing_head_tenant(store->head, tenant)->exemplars, &exemplar, &added);
+        err =
+            ing_exemplars_add(&ing_head_tenant(store->head, tenant)->exemplars, &exemplar, &added);
     if (err == NX_OK && added) {
         a->part->exemplars++;
-        store->exemplars[store->exemplar_count++] = (struct ing_exemplar_entry){.id = exemplar.series,
-                                                                                .series_labels = labels,
-                                                                                .labels = own,
-                                                                                .t = row->timestamp,
-                                                                                .value_bits = row->value_bits};
+        store->exemplars[store->exemplar_count++] =
+            (struct ing_exemplar_entry){.id = exemplar.series,
+                                        .series_labels = labels,
+                                        .labels = own,
+                                        .t = row->timestamp,
+                                        .value_bits = row->value_bits};
     }
     return err == NX_ERR_RATE_LIMITED ? NX_OK : err;
 }
@@ -492,7 +511,8 @@ static enum nx_err apply_row(struct applier *a)
     return err;
 }
 
-/* --- records ----------------------------------------------------------------------------------------- */
+/* --- records
+ * ----------------------------------------------------------------------------------------- */
 
 struct entries {
     struct ing_record_writer writer;
@@ -596,8 +616,8 @@ static enum nx_err apply_metadata(const struct applier *a, uint64_t nonce, struc
     return err == NX_ERR_RATE_LIMITED ? NX_OK : err;
 }
 
-enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment, uint64_t nonce,
-                      int64_t now_ms, struct nx_buf *log)
+enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment,
+                      uint64_t nonce, int64_t now_ms, struct nx_buf *log)
 {
     struct applier a = {
         .store = store, .part = part, .batch = part->batch, .segment = segment, .now_ms = now_ms};

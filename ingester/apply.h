@@ -1,5 +1,6 @@
-/* One push against one shard's memory: which series are known, which samples are taken, and the log records that
- * bring them back. Nothing here waits or writes; the caller logs the records before anything is acknowledged. */
+/* One push against one shard's memory: which series are known, which samples are taken, and the log
+ * records that bring them back. Nothing here waits or writes; the caller logs the records before
+ * anything is acknowledged. */
 #ifndef ING_APPLY_H
 #define ING_APPLY_H
 
@@ -39,13 +40,15 @@ struct ing_batch {
     struct nx_view tenant;
     size_t rows;
     struct nx_series_id *ids;
-    uint32_t *sample_offsets;   /* rows + 1 */
-    uint32_t *first_histogram;  /* a row's first, ING_ROW_NONE where it has none; NULL where none has */
+    uint32_t *sample_offsets; /* rows + 1 */
+    uint32_t
+        *first_histogram; /* a row's first, ING_ROW_NONE where it has none; NULL where none has */
     uint32_t *next_histogram;
     uint32_t *first_exemplar;
     uint32_t *next_exemplar;
 };
-/* Checks that the columns belong together; NX_ERR_INVALID with what does not. Memory of the arena. */
+/* Checks that the columns belong together; NX_ERR_INVALID with what does not. Memory of the arena.
+ */
 enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *request,
                            struct nx_arena *arena, struct nx_fail *fail) NX_WARN_UNUSED;
 static inline struct nx_view ing_batch_labels(const struct ing_batch *batch, uint32_t row)
@@ -82,9 +85,10 @@ struct ing_part {
 
 /* Bytes of log records that the part may need at most. */
 size_t ing_apply_bound(const struct ing_store *store, const struct ing_part *part);
-/* Takes what can be taken, and appends records of all of it to `log`, which has room for ing_apply_bound bytes.
- * `segment` is where they will lie. NX_ERR_NOMEM: a part may have been taken (and is in the records). */
-enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment, uint64_t nonce,
-                      int64_t now_ms, struct nx_buf *log) NX_WARN_UNUSED;
+/* Takes what can be taken, and appends records of all of it to `log`, which has room for
+ * ing_apply_bound bytes. `segment` is where they will lie. NX_ERR_NOMEM: a part may have been taken
+ * (and is in the records). */
+enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment,
+                      uint64_t nonce, int64_t now_ms, struct nx_buf *log) NX_WARN_UNUSED;
 
 #endif

@@ -1,6 +1,7 @@
-/* A checkpoint holds the series, metadata and exemplars that are in memory; samples are in later segments or in
- * blocks. It is made in slices: the shard encodes one, the flush lane appends it to the file, and so on; series that
- * come meanwhile are logged in later segments anyway. Renamed when it is synced; only then the old segments go. */
+/* A checkpoint holds the series, metadata and exemplars that are in memory; samples are in later
+ * segments or in blocks. It is made in slices: the shard encodes one, the flush lane appends it to
+ * the file, and so on; series that come meanwhile are logged in later segments anyway. Renamed when
+ * it is synced; only then the old segments go. */
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -76,13 +77,15 @@ static enum nx_err file_finish(struct checkpoint *checkpoint)
         err = fs->rename(fs, checkpoint->tmp_path, checkpoint->path);
     if (err == NX_OK)
         err = fs->sync_dir(fs, checkpoint->shard->dir);
-    return err == NX_OK ? ing_wal_files_remove(fs, checkpoint->shard->dir, checkpoint->segment) : err;
+    return err == NX_OK ? ing_wal_files_remove(fs, checkpoint->shard->dir, checkpoint->segment)
+                        : err;
 }
 
 /* On the lane. */
 static void write_slice(struct nx_job *job)
 {
-    struct checkpoint *checkpoint = (struct checkpoint *)((char *)job - offsetof(struct checkpoint, job));
+    struct checkpoint *checkpoint =
+        (struct checkpoint *)((char *)job - offsetof(struct checkpoint, job));
     const struct nx_fs *fs = checkpoint->shard->ing->deps.fs;
     enum nx_err err = nx_buf_err(&checkpoint->buf);
     if (err == NX_OK && checkpoint->fd < 0)
@@ -115,7 +118,8 @@ static void next_slice(struct checkpoint *checkpoint)
 
 static void slice_written(struct nx_job *job)
 {
-    struct checkpoint *checkpoint = (struct checkpoint *)((char *)job - offsetof(struct checkpoint, job));
+    struct checkpoint *checkpoint =
+        (struct checkpoint *)((char *)job - offsetof(struct checkpoint, job));
     if (checkpoint->err == NX_OK && !checkpoint->last) {
         next_slice(checkpoint);
         return;
@@ -123,8 +127,9 @@ static void slice_written(struct nx_job *job)
     if (checkpoint->err == NX_OK)
         checkpoint->shard->first_segment = checkpoint->segment;
     else
-        nx_log(checkpoint->shard->ing->deps.log, NX_LOG_WARN, "log checkpoint not written: segments stay",
-               NX_S("dir", checkpoint->shard->dir), NX_E(checkpoint->err));
+        nx_log(checkpoint->shard->ing->deps.log, NX_LOG_WARN,
+               "log checkpoint not written: segments stay", NX_S("dir", checkpoint->shard->dir),
+               NX_E(checkpoint->err));
     checkpoint_end(checkpoint, checkpoint->err);
 }
 

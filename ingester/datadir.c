@@ -9,7 +9,8 @@
 
 #define IDENTITY_BYTES 12
 
-enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_fd, struct nx_fail *fail)
+enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_fd,
+                             struct nx_fail *fail)
 {
     enum nx_err err = fs->mkdir(fs, dir);
     if (err != NX_OK)
@@ -18,7 +19,8 @@ enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_
     if (err == NX_ERR_EXISTS)
         return nx_fail_set(fail, err, "storage.data-dir %s is in use by another process", dir);
     if (err != NX_OK)
-        return nx_fail_set(fail, err, "storage.data-dir %s: cannot be locked: %s", dir, nx_err_text(err));
+        return nx_fail_set(fail, err, "storage.data-dir %s: cannot be locked: %s", dir,
+                           nx_err_text(err));
     return NX_OK;
 }
 
@@ -38,7 +40,8 @@ static bool identity_read(const char *path, uint64_t *out)
     return good;
 }
 
-static enum nx_err identity_write(const struct nx_fs *fs, const char *dir, const char *path, uint64_t number)
+static enum nx_err identity_write(const struct nx_fs *fs, const char *dir, const char *path,
+                                  uint64_t number)
 {
     struct nx_buf buf;
     nx_buf_init(&buf, IDENTITY_BYTES);

@@ -7,7 +7,9 @@
 /* Makes the directory and locks it; NX_ERR_EXISTS where another process has it. */
 enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_fd,
                              struct nx_fail *fail) NX_WARN_UNUSED;
-/* The number that was drawn when the directory was first used; drawn anew where it is missing or damaged. */
-enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir, uint64_t *out) NX_WARN_UNUSED;
+/* The number that was drawn when the directory was first used; drawn anew where it is missing or
+ * damaged. */
+enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir,
+                                    uint64_t *out) NX_WARN_UNUSED;
 
 #endif

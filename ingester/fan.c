@@ -1,5 +1,5 @@
-/* Answers come back through nx_worker_reply, which cannot be refused. The count of those outstanding is touched
- * on the asking worker only. */
+/* Answers come back through nx_worker_reply, which cannot be refused. The count of those
+ * outstanding is touched on the asking worker only. */
 #include "ingester/ingester_internal.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* A run is scan, write, drop, retention, each step calling back on worker 0. A request for a flush that comes while a
- * run is under way waits for the next one, which begins at once. */
+/* A run is scan, write, drop, retention, each step calling back on worker 0. A request for a flush
+ * that comes while a run is under way waits for the next one, which begins at once. */
 #include "ingester/flush.h"
 
 #include <assert.h>
@@ -112,10 +112,12 @@ static void run_end(struct ing_flush *flush)
     struct request *served = flush->served;
     double seconds = (double)(nx_now_ns(flush->ing->deps.clock) - flush->began_ns) / 1e9;
     if (flush->run.target_count > 0) {
-        nx_metric_inc(flush->ing->metrics, flush->run_err == NX_OK ? ING_M_FLUSHES : ING_M_FLUSH_FAILURES);
+        nx_metric_inc(flush->ing->metrics,
+                      flush->run_err == NX_OK ? ING_M_FLUSHES : ING_M_FLUSH_FAILURES);
         nx_metric_observe(flush->ing->metrics, ING_M_FLUSH_SECONDS, 0, seconds);
-        nx_log(flush->ing->deps.log, NX_LOG_INFO, "windows flushed", NX_I("blocks", flush->run.target_count),
-               NX_D("seconds", seconds), NX_E(flush->run_err));
+        nx_log(flush->ing->deps.log, NX_LOG_INFO, "windows flushed",
+               NX_I("blocks", flush->run.target_count), NX_D("seconds", seconds),
+               NX_E(flush->run_err));
     }
     run_release(&flush->run);
     flush->served = NULL;
@@ -129,9 +131,11 @@ static void run_end(struct ing_flush *flush)
 
 static void retention_run(struct nx_job *job)
 {
-    struct ing_flush *flush = (struct ing_flush *)((char *)job - offsetof(struct ing_flush, retention));
+    struct ing_flush *flush =
+        (struct ing_flush *)((char *)job - offsetof(struct ing_flush, retention));
     const struct ing_settings *settings = flush->ing->deps.settings;
-    (void)ing_block_set_expire(flush->ing->blocks, nx_now_ms(flush->ing->deps.clock) - settings->retention_ms);
+    (void)ing_block_set_expire(flush->ing->blocks,
+                               nx_now_ms(flush->ing->deps.clock) - settings->retention_ms);
 }
 
 static void retention_done(struct nx_job *job)
@@ -161,7 +165,8 @@ static void on_written(struct ing_flush_run *run, enum nx_err err)
     flush->run_err = err;
     err = ing_flush_drop(run, on_dropped);
     if (err != NX_OK) {
-        /* what is in blocks stays in memory too, and the heads stay pinned: both cost memory only */
+        /* what is in blocks stays in memory too, and the heads stay pinned: both cost memory only
+         */
         flush->run_err = err;
         start_retention(flush);
     }

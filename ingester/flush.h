@@ -1,6 +1,7 @@
-/* Moving windows that have passed from memory to blocks, and what follows from it: series without samples leave
- * the heads, log segments that hold nothing else are replaced by a checkpoint, blocks past retention go. One run at a
- * time, driven on worker 0; shards are asked for a slice of series at a time and never wait for the disk. */
+/* Moving windows that have passed from memory to blocks, and what follows from it: series without
+ * samples leave the heads, log segments that hold nothing else are replaced by a checkpoint, blocks
+ * past retention go. One run at a time, driven on worker 0; shards are asked for a slice of series
+ * at a time and never wait for the disk. */
 #ifndef ING_FLUSH_H
 #define ING_FLUSH_H
 
@@ -23,7 +24,8 @@ struct ing_window_state {
 bool ing_window_is_ripe(const struct ing_window_state *window, const struct ing_window_rules *rules,
                         int64_t now_ms);
 
-/* --- the steps, each in a file of its own --------------------------------------------------------------- */
+/* --- the steps, each in a file of its own
+ * --------------------------------------------------------------- */
 
 /* A run of consecutive windows of one tenant that go to one block. */
 struct ing_flush_target {
@@ -31,7 +33,7 @@ struct ing_flush_target {
     int64_t min_t;
     int64_t max_t;
     struct ing_block_writer *writer;
-    struct ing_block *block; /* published; NULL: nothing to drop */
+    struct ing_block *block;     /* published; NULL: nothing to drop */
     struct ing_flush_kept *kept; /* one a shard */
     enum nx_err err;
 };
@@ -64,13 +66,14 @@ enum nx_err ing_flush_scan(struct ing_flush_run *run,
                            void (*next)(struct ing_flush_run *run, enum nx_err err)) NX_WARN_UNUSED;
 /* Cuts the logs, writes a block for each target and publishes it. Failures are in the targets. */
 enum nx_err ing_flush_write(struct ing_flush_run *run,
-                            void (*next)(struct ing_flush_run *run, enum nx_err err)) NX_WARN_UNUSED;
+                            void (*next)(struct ing_flush_run *run,
+                                         enum nx_err err)) NX_WARN_UNUSED;
 /* Drops from the heads what was published, lets idle series go, and checkpoints the logs. */
 enum nx_err ing_flush_drop(struct ing_flush_run *run,
                            void (*next)(struct ing_flush_run *run, enum nx_err err)) NX_WARN_UNUSED;
 
-/* Replaces the log segments of the shard before `segment` by a checkpoint; answers the slot. On the shard's
- * worker. */
+/* Replaces the log segments of the shard before `segment` by a checkpoint; answers the slot. On the
+ * shard's worker. */
 void ing_checkpoint_start(struct ing_shard *shard, uint64_t segment, struct ing_fan_slot *slot);
 
 #endif

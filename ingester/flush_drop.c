@@ -1,5 +1,6 @@
-/* What is published leaves the heads chunk by chunk, by identity: samples that came for the same windows meanwhile
- * stay. Then series without samples leave, and the log is cut where its beginning holds nothing else any more. */
+/* What is published leaves the heads chunk by chunk, by identity: samples that came for the same
+ * windows meanwhile stay. Then series without samples leave, and the log is cut where its beginning
+ * holds nothing else any more. */
 #include "common/base/alloc.h"
 #include "ingester/flush.h"
 
@@ -39,7 +40,8 @@ static bool drop_items(struct drop *drop, struct ing_shard *shard, struct drop_p
     return false;
 }
 
-/* A window stays on the list where samples came for it since the cut, or where its block was not written. */
+/* A window stays on the list where samples came for it since the cut, or where its block was not
+ * written. */
 static void settle_windows(struct drop *drop, struct ing_shard *shard)
 {
     struct ing_head *head = shard->store.head;
@@ -47,7 +49,8 @@ static void settle_windows(struct drop *drop, struct ing_shard *shard)
     for (size_t i = 0; i < drop->run->target_count; i++) {
         const struct ing_flush_target *target = &drop->run->targets[i];
         uint32_t number = ing_head_tenant_find(head, target->tenant);
-        for (int64_t t = target->min_t; number != ING_REF_NONE && t < target->max_t; t += window_ms) {
+        for (int64_t t = target->min_t; number != ING_REF_NONE && t < target->max_t;
+             t += window_ms) {
             struct ing_window *window = ing_tenant_window(ing_head_tenant(head, number), t);
             if (target->err != NX_OK) {
                 if (window)
@@ -115,7 +118,8 @@ static void drop_done(struct ing_fan *fan)
     next(run, err);
 }
 
-enum nx_err ing_flush_drop(struct ing_flush_run *run, void (*next)(struct ing_flush_run *run, enum nx_err err))
+enum nx_err ing_flush_drop(struct ing_flush_run *run,
+                           void (*next)(struct ing_flush_run *run, enum nx_err err))
 {
     struct drop *drop = nx_calloc(1, sizeof *drop);
     if (!drop)

@@ -1,6 +1,6 @@
-/* Shards list the windows they hold; a window of a tenant is one thing over all shards, and consecutive ripe ones
- * of a tenant become one block, up to a dozen, so that a backfill of years does not end in a block for each two
- * hours of it. */
+/* Shards list the windows they hold; a window of a tenant is one thing over all shards, and
+ * consecutive ripe ones of a tenant become one block, up to a dozen, so that a backfill of years
+ * does not end in a block for each two hours of it. */
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
@@ -60,11 +60,12 @@ static enum nx_err scan_shard(const struct ing_head *head, struct scan_part *par
         if (!name.ptr)
             return NX_ERR_NOMEM;
         for (size_t j = 0; j < tenant->window_count; j++)
-            part->items[part->count++] = (struct found){.tenant = name,
-                                                        .window = tenant->windows[j].start,
-                                                        .newest_t = tenant->newest_t,
-                                                        .first_append_ms = tenant->windows[j].first_append_ms,
-                                                        .last_append_ms = tenant->windows[j].last_append_ms};
+            part->items[part->count++] =
+                (struct found){.tenant = name,
+                               .window = tenant->windows[j].start,
+                               .newest_t = tenant->newest_t,
+                               .first_append_ms = tenant->windows[j].first_append_ms,
+                               .last_append_ms = tenant->windows[j].last_append_ms};
     }
     return NX_OK;
 }
@@ -114,7 +115,8 @@ static size_t combine(struct found *items, size_t count)
     return kept;
 }
 
-static bool extends(const struct ing_flush_target *target, const struct found *item, int64_t window_ms)
+static bool extends(const struct ing_flush_target *target, const struct found *item,
+                    int64_t window_ms)
 {
     int64_t span = SPAN_WINDOWS * window_ms;
     return nx_view_eq(target->tenant, item->tenant) && target->max_t == item->window &&
@@ -131,8 +133,8 @@ static enum nx_err add_target(struct ing_flush_run *run, const struct found *ite
             return NX_OK;
         }
     }
-    if (!nx_arena_grow(&run->arena, &run->targets, run->target_count, capacity, run->target_count + 1,
-                       sizeof *run->targets))
+    if (!nx_arena_grow(&run->arena, &run->targets, run->target_count, capacity,
+                       run->target_count + 1, sizeof *run->targets))
         return NX_ERR_NOMEM;
     struct ing_flush_target target = {.tenant = nx_arena_copy(&run->arena, item->tenant),
                                       .min_t = item->window,
@@ -198,7 +200,8 @@ static void scan_done(struct ing_fan *fan)
     next(run, err);
 }
 
-enum nx_err ing_flush_scan(struct ing_flush_run *run, void (*next)(struct ing_flush_run *run, enum nx_err err))
+enum nx_err ing_flush_scan(struct ing_flush_run *run,
+                           void (*next)(struct ing_flush_run *run, enum nx_err err))
 {
     struct scan *scan = nx_calloc(1, sizeof *scan);
     if (!scan)

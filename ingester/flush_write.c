@@ -1,7 +1,8 @@
-/* First every shard cuts its log: whatever it logged of a target's windows before the cut is in memory now, and so
- * will be in the block, which says so ("segments before N"); what comes in while the block is written lies behind the
- * cut, whether or not it made it into the block. Then, target by target and shard by shard, slices of series go from
- * the shard's worker to the flush lane and into the writer. */
+/* First every shard cuts its log: whatever it logged of a target's windows before the cut is in
+ * memory now, and so will be in the block, which says so ("segments before N"); what comes in while
+ * the block is written lies behind the cut, whether or not it made it into the block. Then, target
+ * by target and shard by shard, slices of series go from the shard's worker to the flush lane and
+ * into the writer. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -43,7 +44,8 @@ static struct ing_flush_target *target_of(struct write *write)
 
 static void write_next(struct write *write);
 
-/* --- on the shard --------------------------------------------------------------------------------------- */
+/* --- on the shard
+ * --------------------------------------------------------------------------------------- */
 
 static void cut_run(struct ing_fan_slot *slot)
 {
@@ -56,7 +58,8 @@ static void cut_run(struct ing_fan_slot *slot)
         uint32_t tenant = ing_head_tenant_find(shard->store.head, target->tenant);
         for (int64_t t = target->min_t; tenant != ING_REF_NONE && t < target->max_t;
              t += write->run->ing->rules.window_ms) {
-            struct ing_window *window = ing_tenant_window(ing_head_tenant(shard->store.head, tenant), t);
+            struct ing_window *window =
+                ing_tenant_window(ing_head_tenant(shard->store.head, tenant), t);
             if (window)
                 window->samples = 0;
         }
@@ -64,14 +67,15 @@ static void cut_run(struct ing_fan_slot *slot)
     ing_fan_answer(slot, NX_OK);
 }
 
-static enum nx_err slice_add(struct write *write, struct ing_head *head, uint32_t ref, struct nx_buf *scratch)
+static enum nx_err slice_add(struct write *write, struct ing_head *head, uint32_t ref,
+                             struct nx_buf *scratch)
 {
     struct ing_series *series = ing_head_series(head, ref);
     const struct ing_flush_target *target = target_of(write);
     struct slice_item *out = &write->items[write->count];
     *out = (struct slice_item){.item = {.id = series->id, .ref = ref}};
-    enum nx_err err = ing_series_snapshot(series, &head->options.rules, target->min_t, target->max_t - 1,
-                                          &out->item.chunks);
+    enum nx_err err = ing_series_snapshot(series, &head->options.rules, target->min_t,
+                                          target->max_t - 1, &out->item.chunks);
     if (err == NX_OK && out->item.chunks.count > 0) {
         nx_buf_clear(scratch);
         ing_head_encode_labels(head, series, scratch);
@@ -131,7 +135,8 @@ static void slice_run(struct nx_task *task)
     to_lane(write);
 }
 
-/* --- on the lane ---------------------------------------------------------------------------------------- */
+/* --- on the lane
+ * ---------------------------------------------------------------------------------------- */
 
 static enum nx_err writer_open(struct write *write, struct ing_flush_target *target)
 {
@@ -140,10 +145,11 @@ static enum nx_err writer_open(struct write *write, struct ing_flush_target *tar
     char name[96];
     char *dir;
     nx_rand_system(&rand);
-    (void)snprintf(name, sizeof name, "%" PRId64 "-%" PRId64 "-%016" PRIx64, target->min_t, target->max_t,
-                   nx_rand_u64(&rand));
+    (void)snprintf(name, sizeof name, "%" PRId64 "-%" PRId64 "-%016" PRIx64, target->min_t,
+                   target->max_t, nx_rand_u64(&rand));
     for (uint32_t i = 0; i < ing->shard_count; i++)
-        write->positions[i] = (struct ing_block_position){.shard = i, .before = write->run->before[i]};
+        write->positions[i] =
+            (struct ing_block_position){.shard = i, .before = write->run->before[i]};
     struct ing_block_meta meta = {.tenant = target->tenant,
                                   .min_t = target->min_t,
                                   .max_t = target->max_t,
@@ -159,7 +165,8 @@ static enum nx_err writer_open(struct write *write, struct ing_flush_target *tar
     return err;
 }
 
-static enum nx_err writer_add(struct ing_flush_target *target, const struct slice_item *item, struct nx_arena *arena)
+static enum nx_err writer_add(struct ing_flush_target *target, const struct slice_item *item,
+                              struct nx_arena *arena)
 {
     struct nx_cursor cur = nx_cursor_of(item->labels);
     struct nx_labels labels;
@@ -185,7 +192,8 @@ static enum nx_err write_slice(struct write *write, struct ing_flush_target *tar
     if (err == NX_OK && write->count > 0 && !target->writer)
         err = writer_open(write, target);
     if (err == NX_OK)
-        err = nx_grow(&kept->items, &kept->capacity, kept->count + write->count, sizeof *kept->items);
+        err =
+            nx_grow(&kept->items, &kept->capacity, kept->count + write->count, sizeof *kept->items);
     for (size_t i = 0; i < write->count; i++) {
         nx_arena_clear(&arena);
         if (err == NX_OK)
@@ -210,7 +218,8 @@ static enum nx_err finish_block(struct write *write, struct ing_flush_target *ta
         return err;
     err = ing_block_open(ing_block_writer_path(target->writer), &target->block, &fail);
     if (err != NX_OK) {
-        nx_log(ing->deps.log, NX_LOG_ERROR, "written block cannot be read", NX_S("why", nx_fail_text(&fail)));
+        nx_log(ing->deps.log, NX_LOG_ERROR, "written block cannot be read",
+               NX_S("why", nx_fail_text(&fail)));
         return err;
     }
     err = ing_block_set_add(ing->blocks, target->block);
@@ -237,7 +246,8 @@ static void lane_run(struct nx_job *job)
     }
 }
 
-/* --- worker 0 -------------------------------------------------------------------------------------------- */
+/* --- worker 0
+ * -------------------------------------------------------------------------------------------- */
 
 static void lane_done(struct nx_job *job)
 {
@@ -248,9 +258,9 @@ static void lane_done(struct nx_job *job)
         if (write->series)
             roaring_bitmap_free(write->series);
         write->series = NULL;
-        nx_log(write->run->ing->deps.log, NX_LOG_ERROR, "block not written: its samples stay in memory",
-               NX_V("tenant", target->tenant), NX_I("min_t", target->min_t), NX_I("max_t", target->max_t),
-               NX_E(target->err));
+        nx_log(write->run->ing->deps.log, NX_LOG_ERROR,
+               "block not written: its samples stay in memory", NX_V("tenant", target->tenant),
+               NX_I("min_t", target->min_t), NX_I("max_t", target->max_t), NX_E(target->err));
         write->run->all_done = false;
         write->target++;
         write->shard = 0;
@@ -306,7 +316,8 @@ static void cut_done(struct ing_fan *fan)
     write_next(write);
 }
 
-enum nx_err ing_flush_write(struct ing_flush_run *run, void (*next)(struct ing_flush_run *run, enum nx_err err))
+enum nx_err ing_flush_write(struct ing_flush_run *run,
+                            void (*next)(struct ing_flush_run *run, enum nx_err err))
 {
     struct write *write = nx_calloc(1, sizeof *write);
     if (!write)

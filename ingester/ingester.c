@@ -1,6 +1,6 @@
-/* Set-up: directory, blocks, replay, logs, lanes, methods; tear-down in the opposite order, driven on worker 0: no
- * new requests, the flush ends, requests in flight end, the logs are synced and closed on their workers, the lanes
- * are joined. */
+/* Set-up: directory, blocks, replay, logs, lanes, methods; tear-down in the opposite order, driven
+ * on worker 0: no new requests, the flush ends, requests in flight end, the logs are synced and
+ * closed on their workers, the lanes are joined. */
 #include "ingester/ingester.h"
 
 #include <stdio.h>
@@ -29,8 +29,8 @@ static enum nx_err register_metrics(struct ingester *ing)
 {
     if (!ing->deps.telemetry)
         return NX_OK;
-    enum nx_err err =
-        nx_telemetry_register(ing->deps.telemetry, ing_metric_table, ING_METRICS, NULL, NULL, &ing->metrics);
+    enum nx_err err = nx_telemetry_register(ing->deps.telemetry, ing_metric_table, ING_METRICS,
+                                            NULL, NULL, &ing->metrics);
     return err == NX_OK ? nx_telemetry_on_collect(ing->deps.telemetry, collect_gauges, ing) : err;
 }
 
@@ -40,15 +40,17 @@ static enum nx_err register_methods(struct ingester *ing)
         const char *name;
         nx_rpc_handler handle;
     } methods[] = {
-        {"select", ing_select_handle},       {"labels", ing_labels_handle}, {"metadata", ing_metadata_handle},
-        {"exemplars", ing_exemplars_handle}, {"status", ing_status_handle}, {"flush", ing_flush_handle},
+        {"select", ing_select_handle},     {"labels", ing_labels_handle},
+        {"metadata", ing_metadata_handle}, {"exemplars", ing_exemplars_handle},
+        {"status", ing_status_handle},     {"flush", ing_flush_handle},
     };
     ing->budget.max_bytes = (size_t)ing->deps.settings->max_inflight_bytes;
     ing->budget.retry_after_s = 1;
-    enum nx_err err =
-        nx_rpc_server_method(ing->deps.rpc, "push", ing_push_handle, ing, PUSH_BODY_MAX, &ing->budget);
+    enum nx_err err = nx_rpc_server_method(ing->deps.rpc, "push", ing_push_handle, ing,
+                                           PUSH_BODY_MAX, &ing->budget);
     for (size_t i = 0; i < sizeof methods / sizeof methods[0] && err == NX_OK; i++)
-        err = nx_rpc_server_method(ing->deps.rpc, methods[i].name, methods[i].handle, ing, 1 << 20, NULL);
+        err = nx_rpc_server_method(ing->deps.rpc, methods[i].name, methods[i].handle, ing, 1 << 20,
+                                   NULL);
     return err;
 }
 
@@ -129,12 +131,14 @@ static enum nx_err open_directory(struct ingester *ing, struct nx_fail *fail)
         return NX_ERR_NOMEM;
     err = ing_datadir_incarnation(ing->deps.fs, dir, &ing->incarnation);
     if (err == NX_OK)
-        err = ing_block_set_open(ing->deps.fs, ing->blocks_dir, ing->deps.log, ing->metrics, &ing->blocks);
+        err = ing_block_set_open(ing->deps.fs, ing->blocks_dir, ing->deps.log, ing->metrics,
+                                 &ing->blocks);
     if (err == NX_OK)
         err = open_shards(ing);
     if (err == NX_OK)
         err = ing->deps.fs->sync_dir(ing->deps.fs, dir);
-    return err == NX_OK ? err : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
+    return err == NX_OK ? err
+                        : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
 }
 
 enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct nx_fail *fail)
@@ -186,7 +190,8 @@ void ing_reload(struct ingester *ing)
     atomic_store(&ing->limit.max, (size_t)ing->deps.settings->max_series);
 }
 
-/* --- the end ------------------------------------------------------------------------------------------- */
+/* --- the end
+ * ------------------------------------------------------------------------------------------- */
 
 struct stop {
     struct ingester *ing;

@@ -1,5 +1,5 @@
-/* The ingester: holds the recent samples of its partitions in memory, logs them before it acknowledges, writes
- * closed windows to blocks, and answers selects over both. */
+/* The ingester: holds the recent samples of its partitions in memory, logs them before it
+ * acknowledges, writes closed windows to blocks, and answers selects over both. */
 #ifndef ING_INGESTER_H
 #define ING_INGESTER_H
 
@@ -13,10 +13,10 @@ struct ingester;
 struct ing_settings {
     const char *data_dir;
     int64_t retention_ms;
-    int64_t window_ms;         /* span of a block, 2 h */
-    int64_t out_of_order_ms;   /* how far behind a series' newest sample one is taken, 2 h */
-    int64_t max_series;        /* of the process; beyond: refused with ERR_LIMIT -> 429 */
-    int64_t max_exemplars;     /* a tenant */
+    int64_t window_ms;       /* span of a block, 2 h */
+    int64_t out_of_order_ms; /* how far behind a series' newest sample one is taken, 2 h */
+    int64_t max_series;      /* of the process; beyond: refused with ERR_LIMIT -> 429 */
+    int64_t max_exemplars;   /* a tenant */
     int64_t wal_segment_bytes;
     int64_t max_inflight_bytes;
     int64_t select_max_bytes;
@@ -36,17 +36,19 @@ struct ing_deps {
     struct nx_telemetry *telemetry;
 };
 
-/* Locks and opens the data directory, reloads blocks and replays the log (blocking; progress is logged), and
- * registers its RPC methods. Before the workers start. */
-enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct nx_fail *fail) NX_WARN_UNUSED;
+/* Locks and opens the data directory, reloads blocks and replays the log (blocking; progress is
+ * logged), and registers its RPC methods. Before the workers start. */
+enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out,
+                    struct nx_fail *fail) NX_WARN_UNUSED;
 /* Starts maintenance (flush, retention); on worker 0 or before the workers run. */
 enum nx_err ing_start(struct ingester *ing) NX_WARN_UNUSED;
-/* Identifies this life of the data directory: stays over restarts, changes when the disk was wiped. */
+/* Identifies this life of the data directory: stays over restarts, changes when the disk was wiped.
+ */
 uint64_t ing_incarnation(const struct ingester *ing);
 /* Settings marked reloadable have changed. Any thread. */
 void ing_reload(struct ingester *ing);
-/* After the HTTP server has stopped, on worker 0: waits for running jobs, syncs the log, closes its handles; then
- * `done`, on worker 0. */
+/* After the HTTP server has stopped, on worker 0: waits for running jobs, syncs the log, closes its
+ * handles; then `done`, on worker 0. */
 void ing_stop(struct ingester *ing, void (*done)(void *user), void *user);
 /* After the workers have stopped. */
 void ing_free(struct ingester *ing);

@@ -1,5 +1,6 @@
-/* What the files of the ingester share. A shard belongs to one worker: its head, book and log are touched on that
- * worker's thread only. Everything else here is set up before the workers run, atomic, or locked. */
+/* What the files of the ingester share. A shard belongs to one worker: its head, book and log are
+ * touched on that worker's thread only. Everything else here is set up before the workers run,
+ * atomic, or locked. */
 #ifndef ING_INGESTER_INTERNAL_H
 #define ING_INGESTER_INTERNAL_H
 
@@ -21,7 +22,7 @@ struct ing_shard {
     struct nx_worker *worker;
     struct ing_store store;
     struct ing_log *log;
-    char *dir; /* of its log */
+    char *dir;              /* of its log */
     uint64_t first_segment; /* what lies before it has been replaced by a checkpoint */
 };
 
@@ -57,7 +58,8 @@ static inline struct ing_shard *ing_shard_of(struct ingester *ing, struct nx_ser
 bool ing_enter(struct ingester *ing) NX_WARN_UNUSED;
 void ing_leave(struct ingester *ing);
 
-/* --- asking the shards ------------------------------------------------------------------------------- */
+/* --- asking the shards
+ * ------------------------------------------------------------------------------- */
 
 /* One shard's share of a question. */
 struct ing_fan_slot {
@@ -68,7 +70,8 @@ struct ing_fan_slot {
     bool skip; /* set before the start: this shard is not asked */
 };
 /* Embedded in a request. `run` is called on each shard's worker and answers, then or later, with
- * ing_fan_answer; `done` is called on the asking worker when all have, with `err` the first failure. */
+ * ing_fan_answer; `done` is called on the asking worker when all have, with `err` the first
+ * failure. */
 struct ing_fan {
     struct ingester *ing;
     struct nx_worker *home;
@@ -83,10 +86,12 @@ struct ing_fan {
 void ing_fan_start(struct ing_fan *fan);
 /* On the shard's worker. */
 void ing_fan_answer(struct ing_fan_slot *slot, enum nx_err err);
-/* Comes back to the shard after the other tasks that wait for it: `run` of the fan is called again. */
+/* Comes back to the shard after the other tasks that wait for it: `run` of the fan is called again.
+ */
 void ing_fan_again(struct ing_fan_slot *slot);
 
-/* --- RPC methods -------------------------------------------------------------------------------------- */
+/* --- RPC methods
+ * -------------------------------------------------------------------------------------- */
 
 void ing_push_handle(struct nx_rpc_request *req, void *ing);
 void ing_select_handle(struct nx_rpc_request *req, void *ing);

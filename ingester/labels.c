@@ -1,5 +1,5 @@
-/* Label names and values: each shard answers from its index, the read lane adds the blocks, and the union is
- * sorted. Time selects windows and blocks, not single samples, as in Prometheus. */
+/* Label names and values: each shard answers from its index, the read lane adds the blocks, and the
+ * union is sorted. Time selects windows and blocks, not single samples, as in Prometheus. */
 #include "common/base/alloc.h"
 #include "ingester/ingester_internal.h"
 
@@ -33,7 +33,8 @@ static void ask_free(struct ask *ask)
 
 static void ask_fail(struct ask *ask, enum nx_err err)
 {
-    nx_rpc_reply_error(ask->req, err, ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
+    nx_rpc_reply_error(ask->req, err,
+                       ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
     ask_free(ask);
 }
 
@@ -41,16 +42,17 @@ static void part_run(struct ing_fan_slot *slot)
 {
     struct ask *ask = (struct ask *)((char *)slot->fan - offsetof(struct ask, fan));
     const Narthex__LabelsRequest *request = ask->request;
-    ing_fan_answer(slot, ing_read_labels(slot->shard->store.head, nx_view_of(request->tenant),
-                                         nx_view_of(request->name), ask->matchers, ask->matcher_count,
-                                         ask->range, &ask->parts[slot->shard->index]));
+    ing_fan_answer(slot,
+                   ing_read_labels(slot->shard->store.head, nx_view_of(request->tenant),
+                                   nx_view_of(request->name), ask->matchers, ask->matcher_count,
+                                   ask->range, &ask->parts[slot->shard->index]));
 }
 
 static enum nx_err add_blocks(struct ask *ask)
 {
     struct ing_block_list list;
-    enum nx_err err =
-        ing_block_set_acquire(ask->ing->blocks, nx_view_of(ask->request->tenant), ask->range, &list);
+    enum nx_err err = ing_block_set_acquire(ask->ing->blocks, nx_view_of(ask->request->tenant),
+                                            ask->range, &list);
     if (err != NX_OK)
         return err;
     for (size_t i = 0; i < list.count && err == NX_OK; i++) {
@@ -117,11 +119,12 @@ static enum nx_err ask_init(struct ask *ask, struct nx_view body)
 {
     struct ingester *ing = ask->ing;
     size_t max_bytes = (size_t)ing->deps.settings->select_max_bytes;
-    ask->request = narthex__labels_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
+    ask->request =
+        narthex__labels_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
     if (!ask->request)
         return nx_fail_set(&ask->fail, NX_ERR_INVALID, "labels: malformed message");
-    enum nx_err err = ing_matchers_init(ask->request->matchers, ask->request->n_matchers, &ask->pb.arena,
-                                        &ask->matchers, &ask->fail);
+    enum nx_err err = ing_matchers_init(ask->request->matchers, ask->request->n_matchers,
+                                        &ask->pb.arena, &ask->matchers, &ask->fail);
     if (err != NX_OK)
         return err;
     ask->matcher_count = ask->request->n_matchers;

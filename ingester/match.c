@@ -1,8 +1,8 @@
-/* A selection is a chain of set operations. A matcher that does not accept "" keeps the union of the values it
- * accepts; one that accepts "" removes the union of those it refuses, so that series without the label stay.
- * Values are looked up for equality and for expressions that are a set of literals; else the label's values are
- * walked, prefix first and the expression only then. Matchers that need no walk come first, so that an empty
- * intermediate result ends the work early. */
+/* A selection is a chain of set operations. A matcher that does not accept "" keeps the union of
+ * the values it accepts; one that accepts "" removes the union of those it refuses, so that series
+ * without the label stay. Values are looked up for equality and for expressions that are a set of
+ * literals; else the label's values are walked, prefix first and the expression only then. Matchers
+ * that need no walk come first, so that an empty intermediate result ends the work early. */
 #include "ingester/match.h"
 
 #include "common/base/alloc.h"
@@ -21,7 +21,8 @@ struct plan {
     bool negative;
 };
 
-static enum nx_err plan_literals(struct plan *plan, const struct nx_matcher *matcher, struct nx_view *scratch)
+static enum nx_err plan_literals(struct plan *plan, const struct nx_matcher *matcher,
+                                 struct nx_view *scratch)
 {
     size_t found = 1;
     if (matcher->type == NX_MATCH_EQ || matcher->type == NX_MATCH_NE) {
@@ -40,14 +41,16 @@ static enum nx_err plan_literals(struct plan *plan, const struct nx_matcher *mat
     return NX_OK;
 }
 
-/* Where a matcher is positive and does not accept "", or negative and accepts it, the set is exactly the values
- * it names; otherwise it is all others. */
-static enum nx_err plan_make(struct plan *plan, const struct nx_matcher *matcher, struct nx_view *scratch)
+/* Where a matcher is positive and does not accept "", or negative and accepts it, the set is
+ * exactly the values it names; otherwise it is all others. */
+static enum nx_err plan_make(struct plan *plan, const struct nx_matcher *matcher,
+                             struct nx_view *scratch)
 {
     bool regex = matcher->type == NX_MATCH_RE || matcher->type == NX_MATCH_NRE;
-    *plan = (struct plan){.matcher = matcher,
-                          .removes = nx_matcher_matches_empty(matcher),
-                          .negative = matcher->type == NX_MATCH_NE || matcher->type == NX_MATCH_NRE};
+    *plan =
+        (struct plan){.matcher = matcher,
+                      .removes = nx_matcher_matches_empty(matcher),
+                      .negative = matcher->type == NX_MATCH_NE || matcher->type == NX_MATCH_NRE};
     if (plan->negative == plan->removes) {
         enum nx_err err = plan_literals(plan, matcher, scratch);
         if (err != NX_OK || plan->direct)
@@ -94,8 +97,8 @@ static enum nx_err plan_apply(const struct ing_match_index *index, const struct 
     return err;
 }
 
-static enum nx_err apply_all(const struct ing_match_index *index, const struct plan *plans, size_t count,
-                             roaring_bitmap_t *result)
+static enum nx_err apply_all(const struct ing_match_index *index, const struct plan *plans,
+                             size_t count, roaring_bitmap_t *result)
 {
     for (int direct = 1; direct >= 0; direct--) {
         for (size_t i = 0; i < count; i++) {
@@ -111,8 +114,8 @@ static enum nx_err apply_all(const struct ing_match_index *index, const struct p
     return NX_OK;
 }
 
-enum nx_err ing_match(const struct ing_match_index *index, const struct nx_matcher *matchers, size_t count,
-                      roaring_bitmap_t *result)
+enum nx_err ing_match(const struct ing_match_index *index, const struct nx_matcher *matchers,
+                      size_t count, roaring_bitmap_t *result)
 {
     enum nx_err err = NX_ERR_NOMEM;
     struct plan *plans = nx_calloc(count, sizeof *plans);

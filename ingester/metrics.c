@@ -2,9 +2,11 @@
 #include "ingester/metrics.h"
 
 static const char *const kinds[] = {"float", "histogram", "duplicate", NULL};
-static const char *const reasons[] = {"conflict", "too_old", "out_of_bounds", "limit", "invalid", "other", NULL};
+static const char *const reasons[] = {"conflict", "too_old", "out_of_bounds", "limit", "invalid",
+                                      "other",    NULL};
 
-static const double group_buckets[] = {256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216};
+static const double group_buckets[] = {256,    1024,    4096,    16384,   65536,
+                                       262144, 1048576, 4194304, 16777216};
 static const double sync_buckets[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
                                       0.025,  0.05,    0.1,    0.25,  0.5,    1,     2.5};
 static const double long_buckets[] = {0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300};
@@ -16,9 +18,10 @@ const struct nx_metric_desc ing_metric_table[] = {
     [ING_M_SERIES_CREATED] = {.kind = NX_COUNTER,
                               .name = "narthex_ingester_series_created_total",
                               .help = "Series that entered memory."},
-    [ING_M_SERIES_REMOVED] = {.kind = NX_COUNTER,
-                              .name = "narthex_ingester_series_removed_total",
-                              .help = "Series that left memory because all their samples are in blocks."},
+    [ING_M_SERIES_REMOVED] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_ingester_series_removed_total",
+         .help = "Series that left memory because all their samples are in blocks."},
     [ING_M_TENANTS] = {.kind = NX_GAUGE,
                        .name = "narthex_ingester_tenants",
                        .help = "Tenants in memory, counted in each shard."},
@@ -46,7 +49,8 @@ const struct nx_metric_desc ing_metric_table[] = {
                            .help = "Push requests answered with an error."},
     [ING_M_PUSH_UNKNOWN] = {.kind = NX_COUNTER,
                             .name = "narthex_ingester_push_unknown_series_total",
-                            .help = "Rows answered with unknown series: to be sent again with labels."},
+                            .help =
+                                "Rows answered with unknown series: to be sent again with labels."},
     [ING_M_WAL_BYTES] = {.kind = NX_COUNTER,
                          .name = "narthex_wal_written_bytes_total",
                          .help = "Bytes written to the log and synced."},
@@ -63,15 +67,17 @@ const struct nx_metric_desc ing_metric_table[] = {
                                .help = "Size of the groups.",
                                .buckets = group_buckets,
                                .bucket_count = sizeof group_buckets / sizeof group_buckets[0]},
-    [ING_M_WAL_FAILURES] = {.kind = NX_COUNTER,
-                            .name = "narthex_wal_failures_total",
-                            .help = "Groups that could not be written or synced; they are tried again."},
+    [ING_M_WAL_FAILURES] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_wal_failures_total",
+         .help = "Groups that could not be written or synced; they are tried again."},
     [ING_M_WAL_FAILED] = {.kind = NX_GAUGE,
                           .name = "narthex_wal_failing_shards",
                           .help = "Shards that cannot write their log now and refuse pushes."},
-    [ING_M_WAL_DAMAGED_BYTES] = {.kind = NX_COUNTER,
-                                 .name = "narthex_wal_damaged_bytes_total",
-                                 .help = "Bytes of the log skipped at start because they were damaged."},
+    [ING_M_WAL_DAMAGED_BYTES] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_wal_damaged_bytes_total",
+         .help = "Bytes of the log skipped at start because they were damaged."},
     [ING_M_WAL_DAMAGED_SPOTS] = {.kind = NX_COUNTER,
                                  .name = "narthex_wal_damaged_spots_total",
                                  .help = "Damaged places found in the log at start."},
@@ -81,15 +87,17 @@ const struct nx_metric_desc ing_metric_table[] = {
     [ING_M_WAL_REPLAY_SAMPLES] = {.kind = NX_GAUGE,
                                   .name = "narthex_wal_replay_samples",
                                   .help = "Samples that the replay brought back."},
-    [ING_M_WAL_LOST_SAMPLES] = {.kind = NX_COUNTER,
-                                .name = "narthex_wal_lost_samples_total",
-                                .help = "Samples found in the log whose series record is damaged or missing."},
+    [ING_M_WAL_LOST_SAMPLES] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_wal_lost_samples_total",
+         .help = "Samples found in the log whose series record is damaged or missing."},
     [ING_M_FLUSHES] = {.kind = NX_COUNTER,
                        .name = "narthex_ingester_flushes_total",
                        .help = "Flushes of closed windows to blocks."},
-    [ING_M_FLUSH_FAILURES] = {.kind = NX_COUNTER,
-                              .name = "narthex_ingester_flush_failures_total",
-                              .help = "Flushes that failed; the samples stay in memory and in the log."},
+    [ING_M_FLUSH_FAILURES] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_ingester_flush_failures_total",
+         .help = "Flushes that failed; the samples stay in memory and in the log."},
     [ING_M_FLUSH_SECONDS] = {.kind = NX_HISTOGRAM,
                              .name = "narthex_ingester_flush_seconds",
                              .help = "Duration of a flush.",
@@ -109,7 +117,8 @@ const struct nx_metric_desc ing_metric_table[] = {
                               .help = "Blocks deleted by retention."},
     [ING_M_BLOCKS_DAMAGED] = {.kind = NX_COUNTER,
                               .name = "narthex_ingester_blocks_damaged_total",
-                              .help = "Blocks in which damage was found, at start or while reading."},
+                              .help =
+                                  "Blocks in which damage was found, at start or while reading."},
     [ING_M_SELECTS] = {.kind = NX_COUNTER,
                        .name = "narthex_ingester_selects_total",
                        .help = "Select requests received."},

@@ -1,5 +1,6 @@
-/* Where the log was written by another number of shards or partitions, its records are dealt to the shards of now,
- * and what they hold is written into a new generation, so that each shard has a log of its own again. */
+/* Where the log was written by another number of shards or partitions, its records are dealt to the
+ * shards of now, and what they hold is written into a new generation, so that each shard has a log
+ * of its own again. */
 #include "ingester/open.h"
 
 #include "common/base/alloc.h"
@@ -35,7 +36,8 @@ static enum nx_err cover(const struct ing_open_options *options, uint64_t genera
         const struct ing_block_meta *meta = ing_block_meta(list.blocks[i]);
         if (meta->generation != generation)
             continue;
-        /* a window that the block holds in part only (the setting has changed) is not covered by it */
+        /* a window that the block holds in part only (the setting has changed) is not covered by it
+         */
         int64_t window = ing_window_of(window_ms, meta->min_t + window_ms - 1);
         for (; window + window_ms <= meta->max_t && err == NX_OK; window += window_ms)
             for (size_t j = 0; j < meta->position_count && err == NX_OK; j++)
@@ -46,7 +48,8 @@ static enum nx_err cover(const struct ing_open_options *options, uint64_t genera
     return err;
 }
 
-static void report(const struct ing_open_options *options, const struct ing_replay_stats *stats, uint64_t began_ns)
+static void report(const struct ing_open_options *options, const struct ing_replay_stats *stats,
+                   uint64_t began_ns)
 {
     double seconds = (double)(nx_now_ns(options->clock) - began_ns) / 1e9;
     nx_metric_set(options->metrics, ING_M_WAL_REPLAY_SECONDS, 0, seconds);
@@ -55,14 +58,16 @@ static void report(const struct ing_open_options *options, const struct ing_repl
     nx_metric_add(options->metrics, ING_M_WAL_DAMAGED_SPOTS, 0, (double)stats->damaged_spots);
     nx_metric_add(options->metrics, ING_M_WAL_LOST_SAMPLES, 0, (double)stats->lost);
     nx_log(options->log, stats->damaged_spots > 0 ? NX_LOG_WARN : NX_LOG_INFO, "log replayed",
-           NX_I("files", stats->files), NX_I("bytes", stats->bytes), NX_I("samples", stats->samples),
-           NX_I("in_blocks", stats->covered), NX_I("lost", stats->lost), NX_I("refused", stats->refused),
+           NX_I("files", stats->files), NX_I("bytes", stats->bytes),
+           NX_I("samples", stats->samples), NX_I("in_blocks", stats->covered),
+           NX_I("lost", stats->lost), NX_I("refused", stats->refused),
            NX_I("damaged_spots", stats->damaged_spots), NX_I("damaged_bytes", stats->damaged_bytes),
            NX_I("torn_bytes", stats->torn_bytes), NX_D("seconds", seconds));
 }
 
-static enum nx_err replay(const struct ing_open_options *options, const struct ing_wal_layout *layout,
-                          bool same, struct ing_open_shard *shards)
+static enum nx_err replay(const struct ing_open_options *options,
+                          const struct ing_wal_layout *layout, bool same,
+                          struct ing_open_shard *shards)
 {
     struct ing_coverage coverage;
     ing_coverage_init(&coverage);
@@ -83,7 +88,8 @@ static enum nx_err replay(const struct ing_open_options *options, const struct i
         char *dir = ing_wal_shard_dir(options->wal_dir, layout->generation, false, i);
         uint64_t next_ref = 1;
         uint64_t next_segment = 0;
-        err = dir ? ing_replay_dir(&run, dir, i, same ? &shards[i].store.book : NULL, &next_ref, &next_segment)
+        err = dir ? ing_replay_dir(&run, dir, i, same ? &shards[i].store.book : NULL, &next_ref,
+                                   &next_segment)
                   : NX_ERR_NOMEM;
         nx_free(dir);
         if (err == NX_OK && same) {
@@ -98,7 +104,8 @@ static enum nx_err replay(const struct ing_open_options *options, const struct i
     return err;
 }
 
-/* --- a new generation ---------------------------------------------------------------------------------- */
+/* --- a new generation
+ * ---------------------------------------------------------------------------------- */
 
 struct dump_file {
     const struct nx_fs *fs;
@@ -154,8 +161,8 @@ static enum nx_err note_windows(struct ing_store *store, uint64_t segment)
     return NX_OK;
 }
 
-static enum nx_err dump_shard(const struct ing_open_options *options, uint64_t generation, uint32_t number,
-                              struct ing_open_shard *shard)
+static enum nx_err dump_shard(const struct ing_open_options *options, uint64_t generation,
+                              uint32_t number, struct ing_open_shard *shard)
 {
     char name[ING_SEGMENT_NAME_MAX];
     uint8_t bytes[ING_SEGMENT_HEADER_BYTES];
@@ -168,7 +175,8 @@ static enum nx_err dump_shard(const struct ing_open_options *options, uint64_t g
     struct dump_file file = {.fs = options->fs};
     nx_buf_init(&file.buf, SIZE_MAX / 4);
     nx_buf_append(&file.buf, bytes, sizeof bytes);
-    enum nx_err err = path ? options->fs->open(options->fs, path, NX_FILE_CREATE, &file.fd) : NX_ERR_NOMEM;
+    enum nx_err err =
+        path ? options->fs->open(options->fs, path, NX_FILE_CREATE, &file.fd) : NX_ERR_NOMEM;
     if (err == NX_OK) {
         err = dump_head(&file, shard, options->nonce);
         (void)options->fs->close(options->fs, file.fd);
@@ -223,7 +231,8 @@ enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_o
     if (layout.generation > 0) {
         err = replay(options, &layout, same, shards);
         for (uint32_t i = 0; i < options->shards; i++)
-            (void)ing_head_collect(shards[i].store.head, 0, UINT32_MAX, nx_now_ms(options->clock), true);
+            (void)ing_head_collect(shards[i].store.head, 0, UINT32_MAX, nx_now_ms(options->clock),
+                                   true);
     }
     if (err == NX_OK && !same) {
         layout.generation++;

@@ -1,5 +1,5 @@
-/* Bringing the shards back to life: blocks say what the log need not give back, the log gives the rest. Blocking,
- * before any worker runs. */
+/* Bringing the shards back to life: blocks say what the log need not give back, the log gives the
+ * rest. Blocking, before any worker runs. */
 #ifndef ING_OPEN_H
 #define ING_OPEN_H
 
@@ -27,8 +27,8 @@ struct ing_open_shard {
     char *dir; /* nx_free */
 };
 
-/* Fills `shards` (options->shards of them) and gives the log's generation. On failure nothing is left behind in
- * memory. */
+/* Fills `shards` (options->shards of them) and gives the log's generation. On failure nothing is
+ * left behind in memory. */
 enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_open_shard *shards,
                             uint64_t *generation) NX_WARN_UNUSED;
 /* Frees stores, heads and paths. */

@@ -1,6 +1,7 @@
-/* A push is decoded once, split by shard, and applied on each shard's worker; a shard answers when its log is
- * synced up to where it stood after the apply, so also a push that only repeats what is there waits until the
- * first writing of it is on disk. The request is answered when all its shards have. */
+/* A push is decoded once, split by shard, and applied on each shard's worker; a shard answers when
+ * its log is synced up to where it stood after the apply, so also a push that only repeats what is
+ * there waits until the first writing of it is on disk. The request is answered when all its shards
+ * have. */
 #include <stdio.h>
 
 #include "common/base/alloc.h"
@@ -41,7 +42,8 @@ static void push_fail(struct push *push, enum nx_err err, const char *text)
 
 static void on_logged(struct ing_log_waiter *waiter, enum nx_err err)
 {
-    struct push_part *part = (struct push_part *)((char *)waiter - offsetof(struct push_part, waiter));
+    struct push_part *part =
+        (struct push_part *)((char *)waiter - offsetof(struct push_part, waiter));
     ing_fan_answer(part->slot, err);
 }
 
@@ -73,8 +75,8 @@ static void part_run(struct ing_fan_slot *slot)
         err = ing_log_reserve(shard->log, ing_apply_bound(&shard->store, &part->part), &log);
     if (err == NX_OK) {
         size_t before = log->len;
-        err = ing_apply(&shard->store, &part->part, ing_log_segment(shard->log), ing_log_nonce(shard->log),
-                        nx_now_ms(push->ing->deps.clock), log);
+        err = ing_apply(&shard->store, &part->part, ing_log_segment(shard->log),
+                        ing_log_nonce(shard->log), nx_now_ms(push->ing->deps.clock), log);
         if (log->len > before)
             ing_log_appended(shard->log);
         count_part(&part->part, push->ing->metrics);

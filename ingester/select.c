@@ -1,7 +1,8 @@
-/* The shards answer first, the blocks are acquired only then: a flush publishes its block before the heads drop
- * what is in it, so every sample is seen in one of the two places (or in both, which readers merge). What was found is
- * gathered by series on the read lane, where page faults hurt nobody, and goes out as frames, a few at a time, each
- * round beginning when the connection has taken the one before. */
+/* The shards answer first, the blocks are acquired only then: a flush publishes its block before
+ * the heads drop what is in it, so every sample is seen in one of the two places (or in both, which
+ * readers merge). What was found is gathered by series on the read lane, where page faults hurt
+ * nobody, and goes out as frames, a few at a time, each round beginning when the connection has
+ * taken the one before. */
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -88,7 +89,8 @@ static void select_end(struct select *select, enum nx_err err)
     double seconds = (double)(nx_now_ns(ing->deps.clock) - select->began_ns) / 1e9;
     nx_metric_observe(ing->metrics, ING_M_SELECT_SECONDS, 0, seconds);
     if (err != NX_OK) {
-        const char *text = select->fail.code != NX_OK ? nx_fail_text(&select->fail) : nx_err_text(err);
+        const char *text =
+            select->fail.code != NX_OK ? nx_fail_text(&select->fail) : nx_err_text(err);
         nx_metric_inc(ing->metrics, ING_M_SELECT_ERRORS);
         if (select->streaming)
             nx_rpc_stream_fail(select->req, err, text);
@@ -100,7 +102,8 @@ static void select_end(struct select *select, enum nx_err err)
     select_free(select);
 }
 
-/* --- the heads ---------------------------------------------------------------------------------------- */
+/* --- the heads
+ * ---------------------------------------------------------------------------------------- */
 
 static void part_run(struct ing_fan_slot *slot)
 {
@@ -109,13 +112,14 @@ static void part_run(struct ing_fan_slot *slot)
     enum nx_err err = atomic_load(&select->canceled) ? NX_ERR_CANCELED : NX_OK;
     if (err == NX_OK && !part->begun) {
         part->begun = true;
-        err = ing_read_begin(&part->cursor, slot->shard->store.head, nx_view_of(select->request->tenant),
-                             select->matchers, select->matcher_count, select->range);
+        err = ing_read_begin(&part->cursor, slot->shard->store.head,
+                             nx_view_of(select->request->tenant), select->matchers,
+                             select->matcher_count, select->range);
     }
     int more = err;
     if (err == NX_OK)
-        more = ing_read_step(&part->cursor, select->range, select->request->labels_only, SLICE_SERIES,
-                             &part->result);
+        more = ing_read_step(&part->cursor, select->range, select->request->labels_only,
+                             SLICE_SERIES, &part->result);
     if (more == 1) {
         ing_fan_again(slot);
         return;
@@ -125,11 +129,13 @@ static void part_run(struct ing_fan_slot *slot)
     ing_fan_answer(slot, (enum nx_err)more);
 }
 
-/* --- gathering, on the lane ---------------------------------------------------------------------------- */
+/* --- gathering, on the lane
+ * ---------------------------------------------------------------------------- */
 
 static bool entry_eq(uint32_t at, const void *key, const void *user)
 {
-    return nx_series_id_eq(((const struct select *)user)->entries[at].id, *(const struct nx_series_id *)key);
+    return nx_series_id_eq(((const struct select *)user)->entries[at].id,
+                           *(const struct nx_series_id *)key);
 }
 
 static enum nx_err arena_err(const struct nx_arena *arena)
@@ -137,7 +143,8 @@ static enum nx_err arena_err(const struct nx_arena *arena)
     return nx_arena_over(arena) ? NX_ERR_LIMIT : NX_ERR_NOMEM;
 }
 
-static enum nx_err entry_add(struct select *select, struct nx_series_id id, struct nx_view labels, uint32_t *out)
+static enum nx_err entry_add(struct select *select, struct nx_series_id id, struct nx_view labels,
+                             uint32_t *out)
 {
     enum nx_err err = nx_grow(&select->entries, &select->entry_capacity, select->entry_count + 1,
                               sizeof *select->entries);
@@ -207,7 +214,8 @@ static enum nx_err collect_series(struct select *select, const struct ing_block_
     return run_add(select, entry, &run);
 }
 
-static enum nx_err collect_block(struct select *select, struct ing_block *block, struct nx_buf *scratch)
+static enum nx_err collect_block(struct select *select, struct ing_block *block,
+                                 struct nx_buf *scratch)
 {
     struct ing_block_iter *iter;
     struct ing_block_series series;
@@ -216,7 +224,8 @@ static enum nx_err collect_block(struct select *select, struct ing_block *block,
     if (err == NX_OK) {
         int rc;
         while ((rc = ing_block_iter_next(iter, &series)) == 1 && err == NX_OK) {
-            err = atomic_load(&select->canceled) ? NX_ERR_CANCELED : collect_series(select, &series, scratch);
+            err = atomic_load(&select->canceled) ? NX_ERR_CANCELED
+                                                 : collect_series(select, &series, scratch);
         }
         if (err == NX_OK)
             err = (enum nx_err)rc;
@@ -242,7 +251,8 @@ static enum nx_err collect(struct select *select)
     return err;
 }
 
-/* --- frames, on the lane ------------------------------------------------------------------------------- */
+/* --- frames, on the lane
+ * ------------------------------------------------------------------------------- */
 
 /* The messages of one frame, in an arena of its own. */
 struct frame {
@@ -253,7 +263,8 @@ struct frame {
     uint64_t *chunk_bytes;
 };
 
-static enum nx_err frame_chunk(struct frame *frame, Narthex__SelectSeries *series, const struct nx_chunk *chunk)
+static enum nx_err frame_chunk(struct frame *frame, Narthex__SelectSeries *series,
+                               const struct nx_chunk *chunk)
 {
     Narthex__SelectChunk *message = nx_arena_alloc(&frame->arena, sizeof *message);
     if (!message)
@@ -268,14 +279,17 @@ static enum nx_err frame_chunk(struct frame *frame, Narthex__SelectSeries *serie
     series->chunks[series->n_chunks++] = message;
     frame->bytes += chunk->data.len + 40;
     *frame->chunk_bytes += chunk->data.len;
-    return frame->max_chunk_bytes > 0 && *frame->chunk_bytes > frame->max_chunk_bytes ? NX_ERR_LIMIT : NX_OK;
+    return frame->max_chunk_bytes > 0 && *frame->chunk_bytes > frame->max_chunk_bytes ? NX_ERR_LIMIT
+                                                                                      : NX_OK;
 }
 
-static enum nx_err frame_run(struct frame *frame, Narthex__SelectSeries *series, const struct chunk_run *run)
+static enum nx_err frame_run(struct frame *frame, Narthex__SelectSeries *series,
+                             const struct chunk_run *run)
 {
     enum nx_err err = NX_OK;
     for (size_t i = 0; i < run->count && err == NX_OK; i++) {
-        struct nx_chunk chunk = run->chunks ? run->chunks[i] : ing_sealed_chunk(run->sealed->items[i]);
+        struct nx_chunk chunk =
+            run->chunks ? run->chunks[i] : ing_sealed_chunk(run->sealed->items[i]);
         err = frame_chunk(frame, series, &chunk);
     }
     return err;
@@ -316,7 +330,8 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
                           .chunk_bytes = &select->chunk_bytes};
     nx_arena_init(&frame.arena, 0);
     enum nx_err err = NX_OK;
-    frame.message.series = nx_arena_array(&frame.arena, FRAME_SERIES_MAX, sizeof(Narthex__SelectSeries *));
+    frame.message.series =
+        nx_arena_array(&frame.arena, FRAME_SERIES_MAX, sizeof(Narthex__SelectSeries *));
     if (!frame.message.series)
         err = NX_ERR_NOMEM;
     while (err == NX_OK && select->next_entry < select->entry_count && frame.bytes < FRAME_BYTES &&
@@ -343,7 +358,8 @@ static void lane_run(struct nx_job *job)
         select->err = frame_build(select, &select->frames[select->frame_count++]);
 }
 
-/* --- the home worker ----------------------------------------------------------------------------------- */
+/* --- the home worker
+ * ----------------------------------------------------------------------------------- */
 
 static void lane_done(struct nx_job *job);
 
@@ -400,10 +416,11 @@ static void heads_done(struct ing_fan *fan)
     struct select *select = (struct select *)((char *)fan - offsetof(struct select, fan));
     enum nx_err err = fan->err;
     if (err == NX_OK)
-        err = ing_block_set_acquire(select->ing->blocks, nx_view_of(select->request->tenant), select->range,
-                                    &select->blocks);
+        err = ing_block_set_acquire(select->ing->blocks, nx_view_of(select->request->tenant),
+                                    select->range, &select->blocks);
     if (err == NX_ERR_LIMIT)
-        nx_fail_set(&select->fail, err, "the select needs more than %lld bytes (ingester.select-max-bytes)",
+        nx_fail_set(&select->fail, err,
+                    "the select needs more than %lld bytes (ingester.select-max-bytes)",
                     (long long)select->ing->deps.settings->select_max_bytes);
     if (err != NX_OK)
         select_end(select, err);
@@ -434,9 +451,11 @@ static enum nx_err select_init(struct select *select, struct nx_view body)
     if (err != NX_OK)
         return err;
     select->matcher_count = select->request->n_matchers;
-    select->range = (struct ing_range){.min_t = select->request->min_t, .max_t = select->request->max_t};
+    select->range =
+        (struct ing_range){.min_t = select->request->min_t, .max_t = select->request->max_t};
     select->parts = nx_arena_calloc(&select->pb.arena, ing->shard_count, sizeof *select->parts);
-    select->fan.slots = nx_arena_calloc(&select->pb.arena, ing->shard_count, sizeof *select->fan.slots);
+    select->fan.slots =
+        nx_arena_calloc(&select->pb.arena, ing->shard_count, sizeof *select->fan.slots);
     if (!select->parts || !select->fan.slots) {
         select->parts = NULL;
         return NX_ERR_NOMEM;

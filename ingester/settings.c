@@ -64,7 +64,8 @@ static const struct nx_setting table[] = {
      .offset = FIELD(max_inflight_bytes),
      .min = 1 << 20,
      .max = INT64_C(1) << 40,
-     .help = "Bytes of pushes being worked on, and of log records not yet written; beyond, pushes get 503."},
+     .help = "Bytes of pushes being worked on, and of log records not yet written; beyond, pushes "
+             "get 503."},
     {.key = "ingester.select-max-bytes",
      .type = NX_SETTING_BYTES,
      .default_text = "1GiB",

@@ -41,7 +41,8 @@ static void ask_free(struct ask *ask)
 
 static void ask_fail(struct ask *ask, enum nx_err err)
 {
-    nx_rpc_reply_error(ask->req, err, ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
+    nx_rpc_reply_error(ask->req, err,
+                       ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
     ask_free(ask);
 }
 
@@ -53,8 +54,8 @@ static struct ask *ask_of(struct ing_fan *fan)
 static void *part_add(struct part *part, size_t size)
 {
     void *item = nx_arena_alloc(&part->arena, size);
-    if (!item || !nx_arena_grow(&part->arena, &part->items, part->count, &part->capacity, part->count + 1,
-                                sizeof(void *)))
+    if (!item || !nx_arena_grow(&part->arena, &part->items, part->count, &part->capacity,
+                                part->count + 1, sizeof(void *)))
         return NULL;
     part->items[part->count++] = item;
     return item;
@@ -110,7 +111,8 @@ static size_t part_total(const struct ask *ask)
     return total;
 }
 
-/* --- metadata ----------------------------------------------------------------------------------------- */
+/* --- metadata
+ * ----------------------------------------------------------------------------------------- */
 
 static enum nx_err add_metadata(struct part *part, const struct ing_metadata *item)
 {
@@ -147,14 +149,16 @@ static void metadata_run(struct ing_fan_slot *slot)
 
 static int metadata_cmp(const void *a, const void *b)
 {
-    return strcmp((*(Narthex__MetadataRow *const *)a)->metric, (*(Narthex__MetadataRow *const *)b)->metric);
+    return strcmp((*(Narthex__MetadataRow *const *)a)->metric,
+                  (*(Narthex__MetadataRow *const *)b)->metric);
 }
 
 static void metadata_done(struct ing_fan *fan)
 {
     struct ask *ask = ask_of(fan);
     Narthex__MetadataResponse message = NARTHEX__METADATA_RESPONSE__INIT;
-    message.metadata = nx_arena_array(&ask->pb.arena, part_total(ask), sizeof(Narthex__MetadataRow *));
+    message.metadata =
+        nx_arena_array(&ask->pb.arena, part_total(ask), sizeof(Narthex__MetadataRow *));
     enum nx_err err = message.metadata ? fan->err : NX_ERR_NOMEM;
     if (err != NX_OK) {
         ask_fail(ask, err);
@@ -177,13 +181,15 @@ void ing_metadata_handle(struct nx_rpc_request *req, void *user)
     struct nx_view body = nx_rpc_request_body(req);
     ask->metadata =
         narthex__metadata_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
-    enum nx_err err = ask->metadata ? ask_start(ask, metadata_run, metadata_done)
-                                    : nx_fail_set(&ask->fail, NX_ERR_INVALID, "metadata: malformed message");
+    enum nx_err err = ask->metadata
+                          ? ask_start(ask, metadata_run, metadata_done)
+                          : nx_fail_set(&ask->fail, NX_ERR_INVALID, "metadata: malformed message");
     if (err != NX_OK)
         ask_fail(ask, err);
 }
 
-/* --- exemplars ---------------------------------------------------------------------------------------- */
+/* --- exemplars
+ * ---------------------------------------------------------------------------------------- */
 
 struct found {
     struct nx_series_id series;
@@ -201,8 +207,8 @@ static bool selected(const struct ask *ask, struct nx_labels labels)
     return false;
 }
 
-static enum nx_err add_exemplar(const struct ask *ask, struct part *part, const struct ing_exemplar *item,
-                                struct nx_arena *scratch)
+static enum nx_err add_exemplar(const struct ask *ask, struct part *part,
+                                const struct ing_exemplar *item, struct nx_arena *scratch)
 {
     if (item->t < ask->exemplars->min_t || item->t > ask->exemplars->max_t)
         return NX_OK;
@@ -250,7 +256,8 @@ static int found_cmp(const void *a, const void *b)
     return order != 0 ? order : (x->t > y->t) - (x->t < y->t);
 }
 
-static Narthex__ExemplarSeries *series_message(struct nx_arena *arena, struct found *const *items, size_t count)
+static Narthex__ExemplarSeries *series_message(struct nx_arena *arena, struct found *const *items,
+                                               size_t count)
 {
     Narthex__ExemplarSeries *series = nx_arena_alloc(arena, sizeof *series);
     Narthex__ExemplarRow *rows = nx_arena_array(arena, count, sizeof *rows);

@@ -1,6 +1,6 @@
-/* What is in memory, for /api/v1/status/tsdb. Counts of distinct values are exact (shards hand over hashes of their
- * values); the longest-of lists are put together from the longest of each shard, which is exact but for ties and near
- * ties, as series are spread evenly. */
+/* What is in memory, for /api/v1/status/tsdb. Counts of distinct values are exact (shards hand over
+ * hashes of their values); the longest-of lists are put together from the longest of each shard,
+ * which is exact but for ties and near ties, as series are spread evenly. */
 #include <stdlib.h>
 
 #include "common/base/alloc.h"
@@ -76,8 +76,8 @@ static size_t top_of(const struct ask *ask)
     return top > TOP_MIN ? top : TOP_MIN;
 }
 
-static enum nx_err name_read(const struct ing_postings *postings, const struct ing_name *name, struct part *part,
-                             struct name_stats *out)
+static enum nx_err name_read(const struct ing_postings *postings, const struct ing_name *name,
+                             struct part *part, struct name_stats *out)
 {
     *out = (struct name_stats){.name = ing_symbols_text(postings->symbols, name->symbol)};
     out->value_hashes = nx_arena_array(&part->arena, name->count, sizeof *out->value_hashes);
@@ -93,7 +93,8 @@ static enum nx_err name_read(const struct ing_postings *postings, const struct i
         part->pairs[part->pair_count++] =
             (struct count){.name = nx_view_make(pair, sizeof *pair), .value = pair->count};
         if (is_metric)
-            part->metrics[part->metric_count++] = (struct count){.name = value, .value = pair->count};
+            part->metrics[part->metric_count++] =
+                (struct count){.name = value, .value = pair->count};
     }
     return NX_OK;
 }
@@ -106,7 +107,8 @@ static int pair_count_cmp(const void *a, const void *b)
 }
 
 /* Copies the texts of the largest: the symbols may go once the shard works on. */
-static enum nx_err keep_top(const struct ask *ask, const struct ing_postings *postings, struct part *part)
+static enum nx_err keep_top(const struct ask *ask, const struct ing_postings *postings,
+                            struct part *part)
 {
     size_t top = top_of(ask);
     struct nx_buf buf;
@@ -123,9 +125,11 @@ static enum nx_err keep_top(const struct ask *ask, const struct ing_postings *po
         good = good && part->metrics[i].name.ptr;
     }
     for (size_t i = 0; i < part->pair_count; i++) {
-        const struct ing_pair *pair = (const struct ing_pair *)(const void *)part->pairs[i].name.ptr;
+        const struct ing_pair *pair =
+            (const struct ing_pair *)(const void *)part->pairs[i].name.ptr;
         nx_buf_clear(&buf);
-        nx_buf_append_view(&buf, ing_symbols_text(postings->symbols, postings->names[pair->name].symbol));
+        nx_buf_append_view(&buf,
+                           ing_symbols_text(postings->symbols, postings->names[pair->name].symbol));
         nx_buf_append_char(&buf, '=');
         nx_buf_append_view(&buf, ing_symbols_text(postings->symbols, pair->value));
         part->pairs[i].name = nx_arena_copy(&part->arena, nx_buf_view(&buf));
@@ -135,7 +139,8 @@ static enum nx_err keep_top(const struct ask *ask, const struct ing_postings *po
     return good ? NX_OK : NX_ERR_NOMEM;
 }
 
-static void series_read(const struct ing_head *head, const struct ing_tenant *tenant, struct part *part)
+static void series_read(const struct ing_head *head, const struct ing_tenant *tenant,
+                        struct part *part)
 {
     roaring_uint32_iterator_t it;
     roaring_init_iterator(tenant->postings.all, &it);
@@ -163,7 +168,8 @@ static enum nx_err part_read(const struct ask *ask, const struct ing_head *head,
     for (size_t i = 0; i < postings->name_count; i++) {
         if (postings->names[i].count == 0)
             continue;
-        enum nx_err err = name_read(postings, &postings->names[i], part, &part->names[part->name_count]);
+        enum nx_err err =
+            name_read(postings, &postings->names[i], part, &part->names[part->name_count]);
         if (err != NX_OK)
             return err;
         part->name_count++;
@@ -188,8 +194,8 @@ static int name_cmp(const void *a, const void *b)
 }
 
 /* Adds up equal names and writes the largest `limit`. */
-static enum nx_err write_top(struct ask *ask, struct count *items, size_t count, Narthex__NameValue ***out,
-                             size_t *out_count)
+static enum nx_err write_top(struct ask *ask, struct count *items, size_t count,
+                             Narthex__NameValue ***out, size_t *out_count)
 {
     size_t kept = 0;
     if (count > 1)
@@ -280,7 +286,8 @@ static enum nx_err write_names(struct ask *ask, Narthex__StatusResponse *message
         bytes[names] = (struct count){.name = name, .value = size};
         message->num_label_pairs += values[names].value;
     }
-    enum nx_err err = write_top(ask, values, names, &message->values_by_label, &message->n_values_by_label);
+    enum nx_err err =
+        write_top(ask, values, names, &message->values_by_label, &message->n_values_by_label);
     if (err == NX_OK)
         err = write_top(ask, bytes, names, &message->memory_by_label, &message->n_memory_by_label);
     return err;
@@ -306,10 +313,11 @@ static enum nx_err write_counts(struct ask *ask, Narthex__StatusResponse *messag
         for (size_t j = 0; j < part->pair_count; j++)
             all_pairs[pairs++] = part->pairs[j];
     }
-    enum nx_err err =
-        write_top(ask, all_metrics, metrics, &message->series_by_metric, &message->n_series_by_metric);
+    enum nx_err err = write_top(ask, all_metrics, metrics, &message->series_by_metric,
+                                &message->n_series_by_metric);
     if (err == NX_OK)
-        err = write_top(ask, all_pairs, pairs, &message->series_by_pair, &message->n_series_by_pair);
+        err =
+            write_top(ask, all_pairs, pairs, &message->series_by_pair, &message->n_series_by_pair);
     return err;
 }
 
@@ -356,7 +364,8 @@ void ing_status_handle(struct nx_rpc_request *req, void *user)
     ask->req = req;
     ing_pb_init(&ask->pb);
     struct nx_view body = nx_rpc_request_body(req);
-    ask->request = narthex__status_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
+    ask->request =
+        narthex__status_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
     if (!ask->request) {
         ask_fail(ask, NX_ERR_INVALID, "status: malformed message");
         return;

@@ -13,7 +13,8 @@ static uint32_t load_u32(const char *at)
     return nx_cursor_u32(&cur);
 }
 
-enum nx_err ing_block_symbol(const struct ing_block_index *index, uint32_t symbol, struct nx_view *out)
+enum nx_err ing_block_symbol(const struct ing_block_index *index, uint32_t symbol,
+                             struct nx_view *out)
 {
     struct nx_view table = index->symbols;
     if (table.len < 8)
@@ -36,8 +37,8 @@ uint32_t ing_block_name_count(const struct ing_block_index *index)
     return entries > 0 ? (uint32_t)(entries - 1) : 0;
 }
 
-enum nx_err ing_block_name(const struct ing_block_index *index, uint32_t i, uint32_t *symbol, uint32_t *first,
-                           uint32_t *end)
+enum nx_err ing_block_name(const struct ing_block_index *index, uint32_t i, uint32_t *symbol,
+                           uint32_t *first, uint32_t *end)
 {
     if (i >= ing_block_name_count(index))
         return NX_ERR_CORRUPT;
@@ -52,8 +53,8 @@ enum nx_err ing_block_name(const struct ing_block_index *index, uint32_t i, uint
     return NX_OK;
 }
 
-enum nx_err ing_block_name_find(const struct ing_block_index *index, struct nx_view name, uint32_t *first,
-                                uint32_t *end)
+enum nx_err ing_block_name_find(const struct ing_block_index *index, struct nx_view name,
+                                uint32_t *first, uint32_t *end)
 {
     uint32_t low = 0;
     uint32_t high = ing_block_name_count(index);
@@ -77,14 +78,16 @@ enum nx_err ing_block_name_find(const struct ing_block_index *index, struct nx_v
     return NX_ERR_NOT_FOUND;
 }
 
-enum nx_err ing_block_pair_value(const struct ing_block_index *index, uint32_t pair, struct nx_view *out)
+enum nx_err ing_block_pair_value(const struct ing_block_index *index, uint32_t pair,
+                                 struct nx_view *out)
 {
     if (pair >= index->pairs.len / PAIR_BYTES)
         return NX_ERR_CORRUPT;
     return ing_block_symbol(index, load_u32(index->pairs.ptr + (size_t)pair * PAIR_BYTES), out);
 }
 
-enum nx_err ing_block_pair_series(const struct ing_block_index *index, uint32_t pair, roaring_bitmap_t *set)
+enum nx_err ing_block_pair_series(const struct ing_block_index *index, uint32_t pair,
+                                  roaring_bitmap_t *set)
 {
     if (pair >= index->pairs.len / PAIR_BYTES)
         return NX_ERR_CORRUPT;
@@ -93,7 +96,8 @@ enum nx_err ing_block_pair_series(const struct ing_block_index *index, uint32_t 
     uint32_t count = load_u32(at + 8);
     if (offset > index->lists.len)
         return NX_ERR_CORRUPT;
-    struct nx_cursor cur = nx_cursor_of(nx_view_make(index->lists.ptr + offset, index->lists.len - offset));
+    struct nx_cursor cur =
+        nx_cursor_of(nx_view_make(index->lists.ptr + offset, index->lists.len - offset));
     uint32_t batch[BATCH];
     size_t filled = 0;
     uint64_t series = 0;
@@ -111,7 +115,8 @@ enum nx_err ing_block_pair_series(const struct ing_block_index *index, uint32_t 
     return NX_OK;
 }
 
-static enum nx_err add_pair(const void *user, struct nx_view name, struct nx_view value, roaring_bitmap_t *set)
+static enum nx_err add_pair(const void *user, struct nx_view name, struct nx_view value,
+                            roaring_bitmap_t *set)
 {
     const struct ing_block_index *index = user;
     uint32_t low;
@@ -137,8 +142,8 @@ static enum nx_err add_pair(const void *user, struct nx_view name, struct nx_vie
 }
 
 static enum nx_err add_values(const void *user, struct nx_view name,
-                              bool (*accepts)(const void *user, struct nx_view value), const void *accepts_user,
-                              roaring_bitmap_t *set)
+                              bool (*accepts)(const void *user, struct nx_view value),
+                              const void *accepts_user, roaring_bitmap_t *set)
 {
     const struct ing_block_index *index = user;
     uint32_t first;

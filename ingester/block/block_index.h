@@ -1,5 +1,5 @@
-/* The index sections of a block as bounds-checked tables. What is read from them is never trusted: a reference
- * that leads nowhere is NX_ERR_CORRUPT. */
+/* The index sections of a block as bounds-checked tables. What is read from them is never trusted:
+ * a reference that leads nowhere is NX_ERR_CORRUPT. */
 #ifndef ING_BLOCK_INDEX_H
 #define ING_BLOCK_INDEX_H
 
@@ -21,11 +21,11 @@ enum nx_err ing_block_symbol(const struct ing_block_index *index, uint32_t symbo
                              struct nx_view *out) NX_WARN_UNUSED;
 uint32_t ing_block_name_count(const struct ing_block_index *index);
 /* The symbol of the i-th name and its pairs [first, end). */
-enum nx_err ing_block_name(const struct ing_block_index *index, uint32_t i, uint32_t *symbol, uint32_t *first,
-                           uint32_t *end) NX_WARN_UNUSED;
+enum nx_err ing_block_name(const struct ing_block_index *index, uint32_t i, uint32_t *symbol,
+                           uint32_t *first, uint32_t *end) NX_WARN_UNUSED;
 /* NX_ERR_NOT_FOUND where no series has the label. */
-enum nx_err ing_block_name_find(const struct ing_block_index *index, struct nx_view name, uint32_t *first,
-                                uint32_t *end) NX_WARN_UNUSED;
+enum nx_err ing_block_name_find(const struct ing_block_index *index, struct nx_view name,
+                                uint32_t *first, uint32_t *end) NX_WARN_UNUSED;
 enum nx_err ing_block_pair_value(const struct ing_block_index *index, uint32_t pair,
                                  struct nx_view *out) NX_WARN_UNUSED;
 /* Adds the series of a pair to the set. */

@@ -25,7 +25,8 @@ void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta
     }
 }
 
-enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena, struct ing_block_meta *out)
+enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
+                                  struct ing_block_meta *out)
 {
     struct nx_cursor cur = nx_cursor_of(bytes);
     struct ing_block_meta meta = {.tenant = nx_cursor_bytes(&cur)};
@@ -65,7 +66,8 @@ void ing_tenant_dir(struct nx_view tenant, char out[ING_TENANT_DIR_MAX])
                      c == '-' || c == '_';
         if (len + 4 > ING_TENANT_DIR_MAX) {
             struct nx_hash128 hash = nx_hash128(tenant.ptr, tenant.len);
-            (void)snprintf(out, ING_TENANT_DIR_MAX, "%%%016" PRIx64 "%016" PRIx64, hash.hi, hash.lo);
+            (void)snprintf(out, ING_TENANT_DIR_MAX, "%%%016" PRIx64 "%016" PRIx64, hash.hi,
+                           hash.lo);
             return;
         }
         if (plain) {

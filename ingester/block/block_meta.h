@@ -30,8 +30,8 @@ void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta
 enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
                                   struct ing_block_meta *out) NX_WARN_UNUSED;
 
-/* The directory name of a tenant: the name itself where it is letters, digits, '-' and '_', other bytes as %XX; a
- * hash where that is too long. */
+/* The directory name of a tenant: the name itself where it is letters, digits, '-' and '_', other
+ * bytes as %XX; a hash where that is too long. */
 #define ING_TENANT_DIR_MAX 208
 void ing_tenant_dir(struct nx_view tenant, char out[ING_TENANT_DIR_MAX]);
 

@@ -1,5 +1,6 @@
-/* Opening reads footer, table of contents and meta only, so that a start does not touch the data. The other index
- * sections are checksummed together when the first select comes; whether they are good is remembered. */
+/* Opening reads footer, table of contents and meta only, so that a start does not touch the data.
+ * The other index sections are checksummed together when the first select comes; whether they are
+ * good is remembered. */
 #include "ingester/block/block_reader.h"
 
 #include <assert.h>
@@ -44,13 +45,16 @@ static enum nx_err toc_read(struct ing_block *block, struct nx_fail *fail)
     uint32_t version = nx_cursor_u32(&cur);
     uint32_t footer_crc = nx_cursor_u32(&cur);
     struct nx_view magic = nx_cursor_take(&cur, ING_BLOCK_MAGIC_BYTES);
-    if (!nx_view_is(magic, ING_BLOCK_MAGIC) || memcmp(file.ptr, ING_BLOCK_MAGIC, ING_BLOCK_MAGIC_BYTES) != 0 ||
+    if (!nx_view_is(magic, ING_BLOCK_MAGIC) ||
+        memcmp(file.ptr, ING_BLOCK_MAGIC, ING_BLOCK_MAGIC_BYTES) != 0 ||
         footer_crc != nx_crc32c(0, footer, 20))
         return nx_fail_set(fail, NX_ERR_CORRUPT, "%s: damaged footer", block->dir);
     if (version != ING_BLOCK_VERSION)
-        return nx_fail_set(fail, NX_ERR_UNSUPPORTED, "%s: block format %u is not known", block->dir, version);
+        return nx_fail_set(fail, NX_ERR_UNSUPPORTED, "%s: block format %u is not known", block->dir,
+                           version);
     size_t body = file.len - ING_BLOCK_FOOTER_BYTES;
-    if (offset > body || len > body - offset || len != ING_SECTION_MAX * ING_BLOCK_TOC_ENTRY_BYTES ||
+    if (offset > body || len > body - offset ||
+        len != ING_SECTION_MAX * ING_BLOCK_TOC_ENTRY_BYTES ||
         crc != nx_crc32c(0, file.ptr + offset, len))
         return nx_fail_set(fail, NX_ERR_CORRUPT, "%s: damaged table of contents", block->dir);
     cur = nx_cursor_of(nx_view_make(file.ptr + offset, len));
@@ -96,7 +100,8 @@ static enum nx_err block_read(struct ing_block *block, struct nx_fail *fail)
         return err;
     if (!section_good(block, ING_SECTION_META))
         return nx_fail_set(fail, NX_ERR_CORRUPT, "%s: damaged meta section", block->dir);
-    err = ing_block_meta_decode(block->sections[ING_SECTION_META].bytes, &block->arena, &block->meta);
+    err =
+        ing_block_meta_decode(block->sections[ING_SECTION_META].bytes, &block->arena, &block->meta);
     if (err == NX_ERR_CORRUPT ||
         (err == NX_OK && block->sections[ING_SECTION_OFFSETS].bytes.len != block->meta.series * 4))
         return nx_fail_set(fail, NX_ERR_CORRUPT, "%s: malformed meta section", block->dir);
@@ -167,7 +172,8 @@ static enum nx_err index_check(struct ing_block *block)
     return state == INDEX_GOOD ? NX_OK : NX_ERR_CORRUPT;
 }
 
-/* --- series ------------------------------------------------------------------------------------------- */
+/* --- series
+ * ------------------------------------------------------------------------------------------- */
 
 struct ing_block_iter {
     struct ing_block *block;
@@ -177,8 +183,8 @@ struct ing_block_iter {
     struct nx_arena arena;
 };
 
-static enum nx_err read_labels(const struct ing_block *block, struct nx_cursor *cur, struct nx_arena *arena,
-                               struct nx_labels *out)
+static enum nx_err read_labels(const struct ing_block *block, struct nx_cursor *cur,
+                               struct nx_arena *arena, struct nx_labels *out)
 {
     uint64_t count = nx_cursor_uvarint(cur);
     if (!nx_cursor_ok(cur) || count > LABELS_MAX || count > nx_cursor_left(cur) / 2)
@@ -202,8 +208,8 @@ static enum nx_err read_labels(const struct ing_block *block, struct nx_cursor *
 }
 
 /* The next chunk entry; its data is looked up and checksummed only when it overlaps the range. */
-static enum nx_err read_chunk(const struct ing_block *block, struct nx_cursor *cur, struct ing_range range,
-                              struct nx_chunk *out, bool *wanted)
+static enum nx_err read_chunk(const struct ing_block *block, struct nx_cursor *cur,
+                              struct ing_range range, struct nx_chunk *out, bool *wanted)
 {
     uint8_t encoding = nx_cursor_u8(cur);
     uint64_t count = nx_cursor_uvarint(cur);
@@ -230,8 +236,9 @@ static enum nx_err read_chunk(const struct ing_block *block, struct nx_cursor *c
     return NX_OK;
 }
 
-static enum nx_err read_series(const struct ing_block *block, uint32_t number, struct ing_range range,
-                               struct nx_arena *arena, struct ing_block_series *out)
+static enum nx_err read_series(const struct ing_block *block, uint32_t number,
+                               struct ing_range range, struct nx_arena *arena,
+                               struct ing_block_series *out)
 {
     struct nx_view table = block->sections[ING_SECTION_OFFSETS].bytes;
     struct nx_view entries = block->sections[ING_SECTION_SERIES].bytes;
@@ -261,8 +268,8 @@ static enum nx_err read_series(const struct ing_block *block, uint32_t number, s
     return NX_OK;
 }
 
-static enum nx_err select_bitmap(struct ing_block *block, const struct nx_matcher *matchers, size_t count,
-                                 roaring_bitmap_t **out)
+static enum nx_err select_bitmap(struct ing_block *block, const struct nx_matcher *matchers,
+                                 size_t count, roaring_bitmap_t **out)
 {
     enum nx_err err = index_check(block);
     if (err != NX_OK)
@@ -281,8 +288,8 @@ static enum nx_err select_bitmap(struct ing_block *block, const struct nx_matche
     return err;
 }
 
-enum nx_err ing_block_select(struct ing_block *block, const struct nx_matcher *matchers, size_t count,
-                             struct ing_range range, struct ing_block_iter **out)
+enum nx_err ing_block_select(struct ing_block *block, const struct nx_matcher *matchers,
+                             size_t count, struct ing_range range, struct ing_block_iter **out)
 {
     struct ing_block_iter *iter = nx_calloc(1, sizeof *iter);
     if (!iter)
@@ -340,11 +347,12 @@ enum nx_err ing_block_verify(struct ing_block *block)
     return (enum nx_err)rc;
 }
 
-/* --- labels ------------------------------------------------------------------------------------------- */
+/* --- labels
+ * ------------------------------------------------------------------------------------------- */
 
 /* Whether any series of the pair is in the set. */
-static enum nx_err pair_meets(const struct ing_block_index *index, uint32_t pair, const roaring_bitmap_t *set,
-                              bool *meets)
+static enum nx_err pair_meets(const struct ing_block_index *index, uint32_t pair,
+                              const roaring_bitmap_t *set, bool *meets)
 {
     roaring_bitmap_t *series = roaring_bitmap_create();
     if (!series)
@@ -399,14 +407,15 @@ static enum nx_err add_values(const struct ing_block_index *index, struct nx_vie
     return err;
 }
 
-enum nx_err ing_block_labels(struct ing_block *block, struct nx_view name, const struct nx_matcher *matchers,
-                             size_t count, struct ing_texts *out)
+enum nx_err ing_block_labels(struct ing_block *block, struct nx_view name,
+                             const struct nx_matcher *matchers, size_t count, struct ing_texts *out)
 {
     roaring_bitmap_t *set = NULL;
     enum nx_err err = count > 0 ? select_bitmap(block, matchers, count, &set) : index_check(block);
     if (err != NX_OK)
         return err;
-    err = name.len == 0 ? add_names(&block->index, set, out) : add_values(&block->index, name, set, out);
+    err = name.len == 0 ? add_names(&block->index, set, out)
+                        : add_values(&block->index, name, set, out);
     if (set)
         roaring_bitmap_free(set);
     return err;

@@ -1,6 +1,6 @@
-/* Reads a block: mapped into memory, its sections checked (bounds, checksum) on first use, each chunk when it is
- * handed out. Any damage is NX_ERR_CORRUPT, never a wrong answer. Any thread; page faults make calls block, so they
- * belong on a lane. */
+/* Reads a block: mapped into memory, its sections checked (bounds, checksum) on first use, each
+ * chunk when it is handed out. Any damage is NX_ERR_CORRUPT, never a wrong answer. Any thread; page
+ * faults make calls block, so they belong on a lane. */
 #ifndef ING_BLOCK_READER_H
 #define ING_BLOCK_READER_H
 
@@ -13,8 +13,10 @@
 
 struct ing_block;
 
-/* Opens <dir>/block.nxb; the caller holds the first reference. `fail` says what is wrong with it. */
-enum nx_err ing_block_open(const char *dir, struct ing_block **out, struct nx_fail *fail) NX_WARN_UNUSED;
+/* Opens <dir>/block.nxb; the caller holds the first reference. `fail` says what is wrong with it.
+ */
+enum nx_err ing_block_open(const char *dir, struct ing_block **out,
+                           struct nx_fail *fail) NX_WARN_UNUSED;
 struct ing_block *ing_block_take(struct ing_block *block);
 /* The last one unmaps it, and removes its directory where that was asked for. */
 void ing_block_drop(struct ing_block *block);
@@ -28,21 +30,24 @@ enum nx_err ing_block_verify(struct ing_block *block) NX_WARN_UNUSED;
 /* One matching series. */
 struct ing_block_series {
     struct nx_series_id id;
-    struct nx_labels labels;  /* in the iterator's arena, valid until the next call */
-    struct nx_chunk *chunks;  /* those that overlap the range, ascending; the same; data lies in the block */
+    struct nx_labels labels; /* in the iterator's arena, valid until the next call */
+    struct nx_chunk
+        *chunks; /* those that overlap the range, ascending; the same; data lies in the block */
     size_t chunk_count;
 };
 struct ing_block_iter;
 
 /* The series that match and have samples in the range, in label order. Holds the block. */
-enum nx_err ing_block_select(struct ing_block *block, const struct nx_matcher *matchers, size_t count,
-                             struct ing_range range, struct ing_block_iter **out) NX_WARN_UNUSED;
+enum nx_err ing_block_select(struct ing_block *block, const struct nx_matcher *matchers,
+                             size_t count, struct ing_range range,
+                             struct ing_block_iter **out) NX_WARN_UNUSED;
 /* 1: *out is the next one, 0: the end, negative: enum nx_err. */
 int ing_block_iter_next(struct ing_block_iter *iter, struct ing_block_series *out) NX_WARN_UNUSED;
 void ing_block_iter_free(struct ing_block_iter *iter);
 
 /* Label names (`name` empty) or values of a label of the series that match, added to the list. */
-enum nx_err ing_block_labels(struct ing_block *block, struct nx_view name, const struct nx_matcher *matchers,
-                             size_t count, struct ing_texts *out) NX_WARN_UNUSED;
+enum nx_err ing_block_labels(struct ing_block *block, struct nx_view name,
+                             const struct nx_matcher *matchers, size_t count,
+                             struct ing_texts *out) NX_WARN_UNUSED;
 
 #endif

@@ -1,5 +1,5 @@
-/* One array under a mutex, which is held for looking through it only: blocks are few hundreds, and everything slow
- * (opening, removing) happens outside. */
+/* One array under a mutex, which is held for looking through it only: blocks are few hundreds, and
+ * everything slow (opening, removing) happens outside. */
 #include "ingester/block/block_set.h"
 
 #include <pthread.h>
@@ -137,7 +137,8 @@ static void count_block(struct ing_block_set *set, const struct ing_block *block
 enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block)
 {
     pthread_mutex_lock(&set->lock);
-    enum nx_err err = nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
+    enum nx_err err =
+        nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
     if (err == NX_OK)
         set->blocks[set->count++] = block;
     pthread_mutex_unlock(&set->lock);
@@ -146,15 +147,16 @@ enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block
     return err;
 }
 
-static bool block_matches(const struct ing_block *block, struct nx_view tenant, struct ing_range range)
+static bool block_matches(const struct ing_block *block, struct nx_view tenant,
+                          struct ing_range range)
 {
     const struct ing_block_meta *meta = ing_block_meta(block);
     return (!tenant.ptr || nx_view_eq(meta->tenant, tenant)) && meta->min_t <= range.max_t &&
            meta->max_t > range.min_t;
 }
 
-enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant, struct ing_range range,
-                                  struct ing_block_list *out)
+enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant,
+                                  struct ing_range range, struct ing_block_list *out)
 {
     struct ing_block_list list = {0};
     size_t capacity = 0;
@@ -175,7 +177,8 @@ enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tena
     return err;
 }
 
-/* Renamed first, so that a crash in the middle of the removal leaves nothing that looks like a block. */
+/* Renamed first, so that a crash in the middle of the removal leaves nothing that looks like a
+ * block. */
 static void remove_block(struct ing_block_set *set, const struct ing_block *block)
 {
     const char *dir = ing_block_dir(block);

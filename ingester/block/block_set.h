@@ -1,5 +1,5 @@
-/* The open blocks of all tenants. Readers take a list, which keeps its blocks open however the set changes. Any
- * thread, unless said otherwise. */
+/* The open blocks of all tenants. Readers take a list, which keeps its blocks open however the set
+ * changes. Any thread, unless said otherwise. */
 #ifndef ING_BLOCK_SET_H
 #define ING_BLOCK_SET_H
 
@@ -16,20 +16,23 @@ struct ing_block_list {
 };
 void ing_block_list_release(struct ing_block_list *list);
 
-/* Opens what lies under `dir`/<tenant>/, removes unfinished blocks, and leaves out damaged ones with a log line and a
- * metric. Blocking. */
+/* Opens what lies under `dir`/<tenant>/, removes unfinished blocks, and leaves out damaged ones
+ * with a log line and a metric. Blocking. */
 enum nx_err ing_block_set_open(const struct nx_fs *fs, const char *dir, struct nx_log *log,
-                               struct nx_metrics *metrics, struct ing_block_set **out) NX_WARN_UNUSED;
+                               struct nx_metrics *metrics,
+                               struct ing_block_set **out) NX_WARN_UNUSED;
 void ing_block_set_free(struct ing_block_set *set);
 /* The caller's reference goes to the set. */
 enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block) NX_WARN_UNUSED;
 /* The blocks of a tenant (all where its ptr is NULL) that overlap the range. */
-enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant, struct ing_range range,
+enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant,
+                                  struct ing_range range,
                                   struct ing_block_list *out) NX_WARN_UNUSED;
 /* Takes the blocks that end at or before `t` out and removes their directories. Blocking. */
 size_t ing_block_set_expire(struct ing_block_set *set, int64_t t);
 /* A reader met damage: counts and logs. */
-void ing_block_set_report(struct ing_block_set *set, const struct ing_block *block, enum nx_err err);
+void ing_block_set_report(struct ing_block_set *set, const struct ing_block *block,
+                          enum nx_err err);
 /* The directory of a tenant's blocks, made where it is missing; nx_free it. Blocking. */
 enum nx_err ing_block_set_tenant_dir(struct ing_block_set *set, struct nx_view tenant,
                                      char **out) NX_WARN_UNUSED;

@@ -1,5 +1,6 @@
-/* Series are numbered as they come while the chunks are written; at the end symbols are sorted and series put in
- * the order of their label sets, which is that of their symbol numbers, and all references are translated. */
+/* Series are numbered as they come while the chunks are written; at the end symbols are sorted and
+ * series put in the order of their label sets, which is that of their symbol numbers, and all
+ * references are translated. */
 #include "ingester/block/block_writer.h"
 
 #include <assert.h>
@@ -160,7 +161,8 @@ static enum nx_err flush_out(struct ing_block_writer *writer, size_t at_least)
     return NX_OK;
 }
 
-static enum nx_err add_labels(struct ing_block_writer *writer, struct nx_labels labels, struct series *series)
+static enum nx_err add_labels(struct ing_block_writer *writer, struct nx_labels labels,
+                              struct series *series)
 {
     series->labels = nx_arena_array(&writer->arena, labels.count, sizeof *series->labels);
     if (!series->labels)
@@ -170,7 +172,8 @@ static enum nx_err add_labels(struct ing_block_writer *writer, struct nx_labels 
         enum nx_err err =
             ing_symbols_intern(&writer->symbols, labels.items[i].name, &series->labels[i].name);
         if (err == NX_OK)
-            err = ing_symbols_intern(&writer->symbols, labels.items[i].value, &series->labels[i].value);
+            err = ing_symbols_intern(&writer->symbols, labels.items[i].value,
+                                     &series->labels[i].value);
         if (err != NX_OK)
             return err;
     }
@@ -201,7 +204,8 @@ static enum nx_err add_chunks(struct ing_block_writer *writer, const struct ing_
 }
 
 enum nx_err ing_block_writer_add(struct ing_block_writer *writer, struct nx_series_id id,
-                                 struct nx_labels labels, const struct nx_chunk *chunks, size_t count)
+                                 struct nx_labels labels, const struct nx_chunk *chunks,
+                                 size_t count)
 {
     struct ing_rechunked list;
     enum nx_err err = ing_rechunk(chunks, count, writer->meta.min_t, writer->meta.max_t - 1, &list);
@@ -222,7 +226,8 @@ enum nx_err ing_block_writer_add(struct ing_block_writer *writer, struct nx_seri
     return err == NX_OK ? flush_out(writer, WRITE_BYTES) : err;
 }
 
-/* --- the index ---------------------------------------------------------------------------------------- */
+/* --- the index
+ * ---------------------------------------------------------------------------------------- */
 
 static void section_begin(struct ing_block_writer *writer, enum ing_block_section kind)
 {
@@ -362,7 +367,8 @@ static int posting_cmp(const void *a, const void *b)
     return (x->series > y->series) - (x->series < y->series);
 }
 
-static enum nx_err postings_sorted(const struct ing_block_writer *writer, struct posting **out, size_t *count)
+static enum nx_err postings_sorted(const struct ing_block_writer *writer, struct posting **out,
+                                   size_t *count)
 {
     size_t total = 0;
     for (size_t i = 0; i < writer->series_count; i++)
@@ -407,7 +413,8 @@ static enum nx_err write_postings(struct ing_block_writer *writer)
         }
         nx_buf_put_u32(&pairs, postings[i].value);
         nx_buf_put_u32(&pairs, (uint32_t)writer->out.len);
-        for (; end < count && postings[end].name == postings[i].name && postings[end].value == postings[i].value;
+        for (; end < count && postings[end].name == postings[i].name &&
+               postings[end].value == postings[i].value;
              end++) {
             nx_buf_put_uvarint(&writer->out, postings[end].series - last);
             last = postings[end].series;
@@ -423,12 +430,14 @@ static enum nx_err write_postings(struct ing_block_writer *writer)
     if (err == NX_OK) {
         section_begin(writer, ING_SECTION_NAMES);
         nx_buf_append_view(&writer->out, nx_buf_view(&names));
-        err = nx_buf_err(&names) != NX_OK ? nx_buf_err(&names) : section_end(writer, ING_SECTION_NAMES);
+        err = nx_buf_err(&names) != NX_OK ? nx_buf_err(&names)
+                                          : section_end(writer, ING_SECTION_NAMES);
     }
     if (err == NX_OK) {
         section_begin(writer, ING_SECTION_PAIRS);
         nx_buf_append_view(&writer->out, nx_buf_view(&pairs));
-        err = nx_buf_err(&pairs) != NX_OK ? nx_buf_err(&pairs) : section_end(writer, ING_SECTION_PAIRS);
+        err = nx_buf_err(&pairs) != NX_OK ? nx_buf_err(&pairs)
+                                          : section_end(writer, ING_SECTION_PAIRS);
     }
     nx_buf_release(&names);
     nx_buf_release(&pairs);

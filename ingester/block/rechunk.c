@@ -28,7 +28,8 @@ static bool is_in_order(const struct ing_rechunked *list, int64_t min_t, int64_t
 static enum nx_err emit(struct ing_rechunked *list, struct nx_chunk_appender **app)
 {
     struct nx_chunk chunk = nx_chunk_appender_chunk(*app);
-    enum nx_err err = nx_grow(&list->chunks, &list->capacity, list->count + 1, sizeof *list->chunks);
+    enum nx_err err =
+        nx_grow(&list->chunks, &list->capacity, list->count + 1, sizeof *list->chunks);
     if (err == NX_OK) {
         nx_buf_append_view(&list->bytes, chunk.data);
         err = nx_buf_err(&list->bytes);

@@ -1,5 +1,5 @@
-/* Puts the chunks of a series in order for a block: sorted, not overlapping, nothing outside the range. Chunks
- * that are so already are taken as they are, others are merged and encoded anew. */
+/* Puts the chunks of a series in order for a block: sorted, not overlapping, nothing outside the
+ * range. Chunks that are so already are taken as they are, others are merged and encoded anew. */
 #ifndef ING_BLOCK_RECHUNK_H
 #define ING_BLOCK_RECHUNK_H
 

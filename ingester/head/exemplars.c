@@ -1,5 +1,5 @@
-/* Both label sets of an entry share one allocation, which series_labels.ptr owns. The array grows as needed up
- * to `max`; from then on the oldest entry is overwritten. */
+/* Both label sets of an entry share one allocation, which series_labels.ptr owns. The array grows
+ * as needed up to `max`; from then on the oldest entry is overwritten. */
 #include "ingester/head/exemplars.h"
 
 #include <string.h>
@@ -29,7 +29,8 @@ void ing_exemplars_release(struct ing_exemplars *ring)
 
 static uint64_t entry_hash(const struct ing_exemplar *entry)
 {
-    uint64_t numbers[4] = {entry->series.hi, entry->series.lo, (uint64_t)entry->t, entry->value_bits};
+    uint64_t numbers[4] = {entry->series.hi, entry->series.lo, (uint64_t)entry->t,
+                           entry->value_bits};
     return nx_hash64_seeded(numbers, sizeof numbers, nx_hash_view(entry->labels));
 }
 
@@ -37,8 +38,8 @@ static bool entry_eq(uint32_t ref, const void *key, const void *user)
 {
     const struct ing_exemplar *a = &((const struct ing_exemplars *)user)->items[ref];
     const struct ing_exemplar *b = key;
-    return nx_series_id_eq(a->series, b->series) && a->t == b->t && a->value_bits == b->value_bits &&
-           nx_view_eq(a->labels, b->labels);
+    return nx_series_id_eq(a->series, b->series) && a->t == b->t &&
+           a->value_bits == b->value_bits && nx_view_eq(a->labels, b->labels);
 }
 
 static enum nx_err entry_copy(const struct ing_exemplar *from, struct ing_exemplar *to)
@@ -65,7 +66,8 @@ enum nx_err ing_exemplars_add(struct ing_exemplars *ring, const struct ing_exemp
         nx_index_find(&ring->index, hash, entry_eq, exemplar, ring) != NX_INDEX_NONE)
         return NX_OK;
     if (ring->count < ring->max) {
-        enum nx_err err = nx_grow(&ring->items, &ring->capacity, ring->count + 1, sizeof *ring->items);
+        enum nx_err err =
+            nx_grow(&ring->items, &ring->capacity, ring->count + 1, sizeof *ring->items);
         if (err != NX_OK)
             return err;
     }

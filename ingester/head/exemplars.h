@@ -1,5 +1,5 @@
-/* The newest exemplars of one tenant in one shard: a ring that forgets the oldest. They carry the labels of
- * their series with them, so that they outlive it. One thread. */
+/* The newest exemplars of one tenant in one shard: a ring that forgets the oldest. They carry the
+ * labels of their series with them, so that they outlive it. One thread. */
 #ifndef ING_HEAD_EXEMPLARS_H
 #define ING_HEAD_EXEMPLARS_H
 
@@ -20,7 +20,8 @@ struct ing_exemplars {
     size_t max;
     size_t count;
     size_t next; /* where the next one goes once the ring is full */
-    struct nx_index index; /* over all fields but the series' labels: what is sent twice is kept once */
+    struct nx_index
+        index; /* over all fields but the series' labels: what is sent twice is kept once */
 };
 
 void ing_exemplars_init(struct ing_exemplars *ring, size_t max);

@@ -1,5 +1,5 @@
-/* Series live in pages that never move, so that their addresses and numbers are stable; the id index, the
- * tenants' postings and the free list all speak in those numbers. */
+/* Series live in pages that never move, so that their addresses and numbers are stable; the id
+ * index, the tenants' postings and the free list all speak in those numbers. */
 #include "ingester/head/head.h"
 
 #include <assert.h>
@@ -78,8 +78,8 @@ static enum nx_err tenant_new(struct ing_head *head, struct nx_view name, struct
     ing_exemplars_init(&tenant->exemplars, head->options.max_exemplars);
     ing_metadata_init(&tenant->metadata);
     tenant->name = nx_view_make(nx_strndup(name.len > 0 ? name.ptr : "", name.len), name.len);
-    enum nx_err err = tenant->name.ptr ? ing_postings_init(&tenant->postings, &head->symbols)
-                                       : NX_ERR_NOMEM;
+    enum nx_err err =
+        tenant->name.ptr ? ing_postings_init(&tenant->postings, &head->symbols) : NX_ERR_NOMEM;
     if (err != NX_OK) {
         tenant_free(tenant);
         return err;
@@ -101,9 +101,11 @@ enum nx_err ing_head_tenant_get(struct ing_head *head, struct nx_view name, uint
     enum nx_err err = tenant_new(head, name, &tenant);
     if (err != NX_OK)
         return err;
-    err = nx_grow(&head->tenants, &head->tenant_capacity, head->tenant_count + 1, sizeof(struct ing_tenant *));
+    err = nx_grow(&head->tenants, &head->tenant_capacity, head->tenant_count + 1,
+                  sizeof(struct ing_tenant *));
     if (err == NX_OK)
-        err = nx_index_insert(&head->tenant_index, nx_hash_view(name), (uint32_t)head->tenant_count);
+        err =
+            nx_index_insert(&head->tenant_index, nx_hash_view(name), (uint32_t)head->tenant_count);
     if (err != NX_OK) {
         tenant_free(tenant);
         return err;
@@ -316,7 +318,8 @@ void ing_tenant_window_remove(struct ing_tenant *tenant, int64_t start)
     tenant->window_count--;
 }
 
-bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int64_t min_t, int64_t max_t)
+bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int64_t min_t,
+                         int64_t max_t)
 {
     for (size_t i = 0; i < tenant->window_count; i++) {
         int64_t start = tenant->windows[i].start;
@@ -355,7 +358,8 @@ enum nx_err ing_head_append(struct ing_head *head, uint32_t ref, const struct nx
         return err;
     series->last_append_s = (uint32_t)(now_ms / 1000);
     if (result == ING_APPENDED) {
-        window_count_sample(tenant, ing_window_of(head->options.rules.window_ms, sample->t), now_ms);
+        window_count_sample(tenant, ing_window_of(head->options.rules.window_ms, sample->t),
+                            now_ms);
         if (sample->t > tenant->newest_t)
             tenant->newest_t = sample->t;
     }

@@ -1,5 +1,6 @@
-/* The head of one shard: its tenants, their series and the recent samples. Owned by one worker's thread (or by
- * the opening thread while no worker runs); nothing here locks. Memory only: logging is the shard's business. */
+/* The head of one shard: its tenants, their series and the recent samples. Owned by one worker's
+ * thread (or by the opening thread while no worker runs); nothing here locks. Memory only: logging
+ * is the shard's business. */
 #ifndef ING_HEAD_HEAD_H
 #define ING_HEAD_HEAD_H
 
@@ -20,7 +21,7 @@ struct ing_series_limit {
 
 struct ing_window {
     int64_t start;
-    uint64_t samples;          /* appended since the last snapshot of it */
+    uint64_t samples;        /* appended since the last snapshot of it */
     int64_t first_append_ms; /* wall clock */
     int64_t last_append_ms;
 };
@@ -65,13 +66,15 @@ struct ing_head {
     size_t pins;
 };
 
-enum nx_err ing_head_new(const struct ing_head_options *options, struct ing_head **out) NX_WARN_UNUSED;
+enum nx_err ing_head_new(const struct ing_head_options *options,
+                         struct ing_head **out) NX_WARN_UNUSED;
 void ing_head_free(struct ing_head *head);
 
 /* The tenant's number, or ING_REF_NONE. */
 uint32_t ing_head_tenant_find(const struct ing_head *head, struct nx_view name);
 /* The same, adding the tenant; NX_ERR_RATE_LIMITED beyond ING_TENANTS_MAX. */
-enum nx_err ing_head_tenant_get(struct ing_head *head, struct nx_view name, uint32_t *out) NX_WARN_UNUSED;
+enum nx_err ing_head_tenant_get(struct ing_head *head, struct nx_view name,
+                                uint32_t *out) NX_WARN_UNUSED;
 static inline struct ing_tenant *ing_head_tenant(const struct ing_head *head, uint32_t tenant)
 {
     return head->tenants[tenant];
@@ -80,7 +83,8 @@ static inline struct ing_tenant *ing_head_tenant(const struct ing_head *head, ui
 uint32_t ing_head_find(const struct ing_head *head, struct nx_series_id id);
 /* Slots of series are stable; a freed one has labels == NULL. */
 struct ing_series *ing_head_series(const struct ing_head *head, uint32_t ref);
-/* The caller has looked: there is no series with this id. NX_ERR_RATE_LIMITED at the process's limit. */
+/* The caller has looked: there is no series with this id. NX_ERR_RATE_LIMITED at the process's
+ * limit. */
 enum nx_err ing_head_create(struct ing_head *head, uint32_t tenant, struct nx_series_id id,
                             struct nx_labels labels, uint32_t *out) NX_WARN_UNUSED;
 /* With its samples, out of the index. */
@@ -95,17 +99,20 @@ void ing_head_encode_labels(const struct ing_head *head, const struct ing_series
 enum nx_err ing_head_labels(const struct ing_head *head, const struct ing_series *series,
                             struct nx_arena *arena, struct nx_labels *out) NX_WARN_UNUSED;
 
-/* While pinned, no slot of a removed series is given to another one: work in slices can rely on refs. */
+/* While pinned, no slot of a removed series is given to another one: work in slices can rely on
+ * refs. */
 void ing_head_pin(struct ing_head *head);
 void ing_head_unpin(struct ing_head *head);
 
-/* Removes the series among slots [from, to) that have no samples and had none for a window, by the wall clock or
- * by the tenant's newest sample (all without samples: `all`). Returns how many. */
-size_t ing_head_collect(struct ing_head *head, uint32_t from, uint32_t to, int64_t now_ms, bool all);
+/* Removes the series among slots [from, to) that have no samples and had none for a window, by the
+ * wall clock or by the tenant's newest sample (all without samples: `all`). Returns how many. */
+size_t ing_head_collect(struct ing_head *head, uint32_t from, uint32_t to, int64_t now_ms,
+                        bool all);
 
 /* NULL where the window holds nothing. */
 struct ing_window *ing_tenant_window(struct ing_tenant *tenant, int64_t start);
 void ing_tenant_window_remove(struct ing_tenant *tenant, int64_t start);
-bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int64_t min_t, int64_t max_t);
+bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int64_t min_t,
+                         int64_t max_t);
 
 #endif

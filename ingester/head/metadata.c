@@ -37,7 +37,8 @@ static uint32_t find(const struct ing_metadata_table *table, struct nx_view metr
     return nx_index_find(&table->index, nx_hash_view(metric), metric_eq, &metric, table);
 }
 
-const struct ing_metadata *ing_metadata_get(const struct ing_metadata_table *table, struct nx_view metric)
+const struct ing_metadata *ing_metadata_get(const struct ing_metadata_table *table,
+                                            struct nx_view metric)
 {
     uint32_t at = find(table, metric);
     return at == NX_INDEX_NONE ? NULL : &table->items[at];
@@ -86,7 +87,8 @@ enum nx_err ing_metadata_set(struct ing_metadata_table *table, const struct ing_
     }
     if (table->count >= ING_METADATA_MAX)
         return NX_OK;
-    enum nx_err err = nx_grow(&table->items, &table->capacity, table->count + 1, sizeof *table->items);
+    enum nx_err err =
+        nx_grow(&table->items, &table->capacity, table->count + 1, sizeof *table->items);
     if (err != NX_OK)
         return err;
     err = entry_copy(metadata, &copy);

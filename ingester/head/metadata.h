@@ -6,8 +6,9 @@
 #include "common/base/index.h"
 #include "common/base/view.h"
 
-#define ING_METADATA_MAX 50000      /* metrics of a tenant in a shard; more are not kept */
-#define ING_METADATA_TEXT_MAX 16384 /* bytes of name, help and unit together; longer ones are not kept */
+#define ING_METADATA_MAX 50000 /* metrics of a tenant in a shard; more are not kept */
+#define ING_METADATA_TEXT_MAX \
+    16384 /* bytes of name, help and unit together; longer ones are not kept */
 
 struct ing_metadata {
     struct nx_view metric;

@@ -1,5 +1,6 @@
-/* Pairs are found through an index over (name, value) symbols, and listed per name so that a label's values can be
- * walked. A pair leaves with its last series; names stay, a process sees few of them. */
+/* Pairs are found through an index over (name, value) symbols, and listed per name so that a
+ * label's values can be walked. A pair leaves with its last series; names stay, a process sees few
+ * of them. */
 #include "ingester/head/postings.h"
 
 #include <assert.h>
@@ -107,7 +108,8 @@ static enum nx_err pair_slot(struct ing_postings *postings, uint32_t *slot)
     return err;
 }
 
-static enum nx_err pair_add(struct ing_postings *postings, struct ing_label_ref label, uint32_t series)
+static enum nx_err pair_add(struct ing_postings *postings, struct ing_label_ref label,
+                            uint32_t series)
 {
     uint32_t name;
     uint32_t slot;
@@ -254,8 +256,8 @@ static enum nx_err add_pair(const void *index, struct nx_view name, struct nx_vi
 }
 
 static enum nx_err add_values(const void *index, struct nx_view label,
-                              bool (*accepts)(const void *user, struct nx_view value), const void *user,
-                              roaring_bitmap_t *set)
+                              bool (*accepts)(const void *user, struct nx_view value),
+                              const void *user, roaring_bitmap_t *set)
 {
     const struct ing_postings *postings = index;
     const struct ing_name *name = ing_postings_name(postings, label);
@@ -267,10 +269,12 @@ static enum nx_err add_values(const void *index, struct nx_view label,
     return NX_OK;
 }
 
-enum nx_err ing_postings_select(const struct ing_postings *postings, const struct nx_matcher *matchers,
-                                size_t count, roaring_bitmap_t **out)
+enum nx_err ing_postings_select(const struct ing_postings *postings,
+                                const struct nx_matcher *matchers, size_t count,
+                                roaring_bitmap_t **out)
 {
-    struct ing_match_index index = {.index = postings, .add_pair = add_pair, .add_values = add_values};
+    struct ing_match_index index = {
+        .index = postings, .add_pair = add_pair, .add_values = add_values};
     roaring_bitmap_t *result = roaring_bitmap_copy(postings->all);
     if (!result)
         return NX_ERR_NOMEM;

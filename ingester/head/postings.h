@@ -1,8 +1,10 @@
-/* The inverted index of one tenant in one shard: label name -> value -> the series that carry it. Series are
- * numbers the head gives out. Names and values are symbols of the shard, of which the index holds references
- * of its own, so that it can be enumerated without looking at any series. One thread.
+/* The inverted index of one tenant in one shard: label name -> value -> the series that carry it.
+ * Series are numbers the head gives out. Names and values are symbols of the shard, of which the
+ * index holds references of its own, so that it can be enumerated without looking at any series.
+ * One thread.
  *
- * A pair that a single series carries costs no bitmap; from the second on it is a roaring bitmap. */
+ * A pair that a single series carries costs no bitmap; from the second on it is a roaring bitmap.
+ */
 #ifndef ING_HEAD_POSTINGS_H
 #define ING_HEAD_POSTINGS_H
 
@@ -48,7 +50,8 @@ struct ing_postings {
     roaring_bitmap_t *all;
 };
 
-enum nx_err ing_postings_init(struct ing_postings *postings, struct ing_symbols *symbols) NX_WARN_UNUSED;
+enum nx_err ing_postings_init(struct ing_postings *postings,
+                              struct ing_symbols *symbols) NX_WARN_UNUSED;
 void ing_postings_release(struct ing_postings *postings);
 /* All or nothing. */
 enum nx_err ing_postings_add(struct ing_postings *postings, uint32_t series,
@@ -58,8 +61,9 @@ void ing_postings_remove(struct ing_postings *postings, uint32_t series,
 
 /* The series that all matchers accept (a missing label is ""), in a bitmap of the caller's
  * (roaring_bitmap_free). */
-enum nx_err ing_postings_select(const struct ing_postings *postings, const struct nx_matcher *matchers,
-                                size_t count, roaring_bitmap_t **out) NX_WARN_UNUSED;
+enum nx_err ing_postings_select(const struct ing_postings *postings,
+                                const struct nx_matcher *matchers, size_t count,
+                                roaring_bitmap_t **out) NX_WARN_UNUSED;
 
 /* NULL where no series has the label. */
 const struct ing_name *ing_postings_name(const struct ing_postings *postings, struct nx_view name);

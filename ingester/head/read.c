@@ -1,4 +1,5 @@
-/* Chunks are handed out by reference, open ones as copies: what a reader holds never changes under it. */
+/* Chunks are handed out by reference, open ones as copies: what a reader holds never changes under
+ * it. */
 #include "ingester/head/read.h"
 
 #include <stdlib.h>
@@ -20,8 +21,9 @@ void ing_read_result_release(struct ing_read_result *result)
     *result = (struct ing_read_result){0};
 }
 
-enum nx_err ing_read_begin(struct ing_read_cursor *cursor, struct ing_head *head, struct nx_view tenant,
-                           const struct nx_matcher *matchers, size_t count, struct ing_range range)
+enum nx_err ing_read_begin(struct ing_read_cursor *cursor, struct ing_head *head,
+                           struct nx_view tenant, const struct nx_matcher *matchers, size_t count,
+                           struct ing_range range)
 {
     *cursor = (struct ing_read_cursor){.head = head};
     uint32_t number = ing_head_tenant_find(head, tenant);
@@ -54,7 +56,8 @@ static enum nx_err result_add(struct ing_read_result *result, const struct ing_r
         bytes += sizeof(struct ing_sealed) + series->chunks.items[i]->len;
     if (bytes > result->max_bytes - result->used_bytes)
         return NX_ERR_LIMIT;
-    enum nx_err err = nx_grow(&result->items, &result->capacity, result->count + 1, sizeof *result->items);
+    enum nx_err err =
+        nx_grow(&result->items, &result->capacity, result->count + 1, sizeof *result->items);
     if (err != NX_OK)
         return err;
     result->used_bytes += bytes;
@@ -125,7 +128,8 @@ void ing_texts_release(struct ing_texts *texts)
 
 enum nx_err ing_texts_add(struct ing_texts *texts, struct nx_view text)
 {
-    enum nx_err err = nx_grow(&texts->items, &texts->capacity, texts->count + 1, sizeof *texts->items);
+    enum nx_err err =
+        nx_grow(&texts->items, &texts->capacity, texts->count + 1, sizeof *texts->items);
     if (err != NX_OK)
         return err;
     struct nx_view copy = nx_arena_copy(&texts->arena, text);

@@ -1,8 +1,9 @@
-/* Reading a head: series that match with their chunks, label names and values, and what takes up its index.
- * On the head's thread; the results are copies and references that any thread may use and free.
+/* Reading a head: series that match with their chunks, label names and values, and what takes up
+ * its index. On the head's thread; the results are copies and references that any thread may use
+ * and free.
  *
- * A selection works in slices, so that a large one does not hold up the shard: series that come or go between
- * two slices may or may not be in the result, all others are. */
+ * A selection works in slices, so that a large one does not hold up the shard: series that come or
+ * go between two slices may or may not be in the result, all others are. */
 #ifndef ING_HEAD_READ_H
 #define ING_HEAD_READ_H
 
@@ -37,11 +38,11 @@ struct ing_read_cursor {
     roaring_uint32_iterator_t it;
 };
 /* Pins the head until ing_read_end. An unknown tenant is an empty selection. */
-enum nx_err ing_read_begin(struct ing_read_cursor *cursor, struct ing_head *head, struct nx_view tenant,
-                           const struct nx_matcher *matchers, size_t count,
+enum nx_err ing_read_begin(struct ing_read_cursor *cursor, struct ing_head *head,
+                           struct nx_view tenant, const struct nx_matcher *matchers, size_t count,
                            struct ing_range range) NX_WARN_UNUSED;
-/* Looks at up to max_series more and adds those with samples in the range. 1: there may be more, 0: that was
- * all, negative: enum nx_err. */
+/* Looks at up to max_series more and adds those with samples in the range. 1: there may be more, 0:
+ * that was all, negative: enum nx_err. */
 int ing_read_step(struct ing_read_cursor *cursor, struct ing_range range, bool labels_only,
                   size_t max_series, struct ing_read_result *result) NX_WARN_UNUSED;
 void ing_read_end(struct ing_read_cursor *cursor);
@@ -60,7 +61,8 @@ enum nx_err ing_texts_add(struct ing_texts *texts, struct nx_view text) NX_WARN_
 /* Sorts, and removes what is there twice. */
 void ing_texts_sort(struct ing_texts *texts);
 
-/* Label names (`name` empty) or the values of a label, of the series that match; unsorted, each once. */
+/* Label names (`name` empty) or the values of a label, of the series that match; unsorted, each
+ * once. */
 enum nx_err ing_read_labels(const struct ing_head *head, struct nx_view tenant, struct nx_view name,
                             const struct nx_matcher *matchers, size_t count, struct ing_range range,
                             struct ing_texts *out) NX_WARN_UNUSED;

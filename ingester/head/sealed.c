@@ -37,7 +37,8 @@ enum nx_err ing_sealed_list_add(struct ing_sealed_list *list, struct ing_sealed 
 {
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity ? list->capacity * 2 : 4;
-        struct ing_sealed **items = nx_realloc_array(list->items, capacity, sizeof(struct ing_sealed *));
+        struct ing_sealed **items =
+            nx_realloc_array(list->items, capacity, sizeof(struct ing_sealed *));
         if (!items)
             return NX_ERR_NOMEM;
         list->items = items;

@@ -1,5 +1,5 @@
-/* A chunk that is finished: encoded bytes that never change, counted, so that reads and flushes hold it while
- * the head drops it. Any thread may hold and drop. */
+/* A chunk that is finished: encoded bytes that never change, counted, so that reads and flushes
+ * hold it while the head drops it. Any thread may hold and drop. */
 #ifndef ING_HEAD_SEALED_H
 #define ING_HEAD_SEALED_H
 
@@ -34,7 +34,8 @@ struct ing_sealed_list {
 };
 
 /* Takes over the caller's reference on success. */
-enum nx_err ing_sealed_list_add(struct ing_sealed_list *list, struct ing_sealed *sealed) NX_WARN_UNUSED;
+enum nx_err ing_sealed_list_add(struct ing_sealed_list *list,
+                                struct ing_sealed *sealed) NX_WARN_UNUSED;
 void ing_sealed_list_release(struct ing_sealed_list *list);
 
 #endif

@@ -1,7 +1,8 @@
-/* A sample newer than all others goes to the open chunk; an older one is looked up first (same bits: accepted
- * and forgotten, other bits: refused) and then joins the out-of-order run, which is turned into sealed chunks
- * when it is full, one a window. Out-of-order histograms are rare and become chunks of one sample at once.
- * Chunks may therefore overlap in time, never in timestamps; readers merge. */
+/* A sample newer than all others goes to the open chunk; an older one is looked up first (same
+ * bits: accepted and forgotten, other bits: refused) and then joins the out-of-order run, which is
+ * turned into sealed chunks when it is full, one a window. Out-of-order histograms are rare and
+ * become chunks of one sample at once. Chunks may therefore overlap in time, never in timestamps;
+ * readers merge. */
 #include "ingester/head/series.h"
 
 #include <assert.h>
@@ -26,7 +27,8 @@ static bool same_sample(const struct nx_sample *a, const struct nx_sample *b)
     return nx_double_bits(a->value) == nx_double_bits(b->value);
 }
 
-/* 1: the chunk has a sample at t, *same tells whether it is this one; 0: it has not; negative: error. */
+/* 1: the chunk has a sample at t, *same tells whether it is this one; 0: it has not; negative:
+ * error. */
 static int chunk_lookup(const struct nx_chunk *chunk, const struct nx_sample *sample, bool *same)
 {
     if (sample->t < chunk->min_t || sample->t > chunk->max_t)
@@ -60,7 +62,8 @@ static uint32_t ooo_position(const struct ing_ooo *ooo, int64_t t)
     return low;
 }
 
-static int series_lookup(const struct ing_series *series, const struct nx_sample *sample, bool *same)
+static int series_lookup(const struct ing_series *series, const struct nx_sample *sample,
+                         bool *same)
 {
     if (series->open) {
         struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
@@ -76,7 +79,8 @@ static int series_lookup(const struct ing_series *series, const struct nx_sample
     if (series->ooo) {
         uint32_t at = ooo_position(series->ooo, sample->t);
         if (at < series->ooo->count && series->ooo->items[at].t == sample->t) {
-            *same = !sample->histogram && series->ooo->items[at].bits == nx_double_bits(sample->value);
+            *same =
+                !sample->histogram && series->ooo->items[at].bits == nx_double_bits(sample->value);
             return 1;
         }
     }
@@ -132,9 +136,10 @@ static enum nx_err seal_run(const struct ing_ooo *ooo, uint32_t from, uint32_t t
     return err;
 }
 
-/* Moves the run's samples in [min_t, max_t] to sealed chunks, one a window. The run is in order, so what was
- * sealed before a failure is cut from it. */
-static enum nx_err seal_ooo(struct ing_series *series, int64_t window_ms, int64_t min_t, int64_t max_t)
+/* Moves the run's samples in [min_t, max_t] to sealed chunks, one a window. The run is in order, so
+ * what was sealed before a failure is cut from it. */
+static enum nx_err seal_ooo(struct ing_series *series, int64_t window_ms, int64_t min_t,
+                            int64_t max_t)
 {
     struct ing_ooo *ooo = series->ooo;
     if (!ooo)

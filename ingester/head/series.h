@@ -1,6 +1,6 @@
-/* The samples of one series in the head: sealed chunks, the open one, and a small sorted run of samples that
- * came out of order. No chunk reaches over a window boundary, so a window is flushed by taking whole chunks.
- * Timestamps are unique within a series. One thread. */
+/* The samples of one series in the head: sealed chunks, the open one, and a small sorted run of
+ * samples that came out of order. No chunk reaches over a window boundary, so a window is flushed
+ * by taking whole chunks. Timestamps are unique within a series. One thread. */
 #ifndef ING_HEAD_SERIES_H
 #define ING_HEAD_SERIES_H
 
@@ -46,18 +46,20 @@ int64_t ing_window_of(int64_t window_ms, int64_t t);
 
 enum ing_append_result { ING_APPENDED, ING_DUPLICATE };
 
-/* NX_ERR_CONFLICT: another value at that time. NX_ERR_TOO_OLD: older than the newest by more than the
- * out-of-order window. NX_ERR_OUT_OF_BOUNDS: beyond ING_TIME_LIMIT. NX_ERR_NOMEM. On failure nothing
- * has changed. */
+/* NX_ERR_CONFLICT: another value at that time. NX_ERR_TOO_OLD: older than the newest by more than
+ * the out-of-order window. NX_ERR_OUT_OF_BOUNDS: beyond ING_TIME_LIMIT. NX_ERR_NOMEM. On failure
+ * nothing has changed. */
 enum nx_err ing_series_append(struct ing_series *series, const struct ing_window_rules *rules,
-                              const struct nx_sample *sample, enum ing_append_result *out) NX_WARN_UNUSED;
+                              const struct nx_sample *sample,
+                              enum ing_append_result *out) NX_WARN_UNUSED;
 /* Frees the samples. */
 void ing_series_release_samples(struct ing_series *series);
 bool ing_series_has_samples(const struct ing_series *series);
 
 /* Seals what is open in [min_t, max_t] (whole windows) and takes references to all chunks there. */
 enum nx_err ing_series_snapshot(struct ing_series *series, const struct ing_window_rules *rules,
-                                int64_t min_t, int64_t max_t, struct ing_sealed_list *out) NX_WARN_UNUSED;
+                                int64_t min_t, int64_t max_t,
+                                struct ing_sealed_list *out) NX_WARN_UNUSED;
 /* Drops those chunks of the list that the series still holds. */
 void ing_series_drop(struct ing_series *series, const struct ing_sealed_list *list);
 /* References to, or copies of, everything that overlaps [min_t, max_t]; changes nothing. */

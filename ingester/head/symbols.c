@@ -1,5 +1,5 @@
-/* Strings on the heap, found through an open-addressing index over their hashes; free slots are chained
- * through `refs`, so numbers stay small under churn. */
+/* Strings on the heap, found through an open-addressing index over their hashes; free slots are
+ * chained through `refs`, so numbers stay small under churn. */
 #include "ingester/head/symbols.h"
 
 #include <assert.h>
@@ -45,8 +45,8 @@ static enum nx_err slot_take(struct ing_symbols *symbols, uint32_t *slot)
     }
     if (symbols->count >= UINT32_MAX - 1)
         return NX_ERR_LIMIT;
-    enum nx_err err = nx_grow(&symbols->items, &symbols->capacity, symbols->count + 1,
-                              sizeof *symbols->items);
+    enum nx_err err =
+        nx_grow(&symbols->items, &symbols->capacity, symbols->count + 1, sizeof *symbols->items);
     if (err != NX_OK)
         return err;
     *slot = (uint32_t)symbols->count++;
@@ -79,7 +79,8 @@ enum nx_err ing_symbols_intern(struct ing_symbols *symbols, struct nx_view text,
         nx_free(bytes);
         return err;
     }
-    symbols->items[slot] = (struct ing_symbol){.bytes = bytes, .len = (uint32_t)text.len, .refs = 1};
+    symbols->items[slot] =
+        (struct ing_symbol){.bytes = bytes, .len = (uint32_t)text.len, .refs = 1};
     err = nx_index_insert(&symbols->index, hash, slot);
     if (err != NX_OK) {
         slot_give(symbols, slot);

@@ -1,5 +1,5 @@
-/* Label names and values of one shard, each stored once and counted. A symbol lives while somebody holds a
- * reference to it; its number may be given to another string after that. One thread. */
+/* Label names and values of one shard, each stored once and counted. A symbol lives while somebody
+ * holds a reference to it; its number may be given to another string after that. One thread. */
 #ifndef ING_HEAD_SYMBOLS_H
 #define ING_HEAD_SYMBOLS_H
 

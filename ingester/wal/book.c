@@ -74,9 +74,12 @@ void ing_book_clear(struct ing_book *book, uint64_t before, uint32_t tenant, int
 uint64_t ing_book_first_needed(struct ing_book *book, uint64_t current)
 {
     size_t done = 0;
-    while (done < book->count && book->segments[done].segment < current && book->segments[done].count == 0)
+    while (done < book->count && book->segments[done].segment < current &&
+           book->segments[done].count == 0)
         nx_free(book->segments[done++].entries);
-    memmove(book->segments, book->segments + done, (book->count - done) * sizeof *book->segments);
+    if (done > 0)
+        memmove(book->segments, book->segments + done,
+                (book->count - done) * sizeof *book->segments);
     book->count -= done;
     if (book->count == 0 || book->segments[0].segment > current)
         return current;

@@ -1,5 +1,5 @@
-/* Which windows have samples in which segment of a shard's log, so that a segment can go once all of its
- * samples are in blocks. Tenants are numbers of the shard's head. One thread. */
+/* Which windows have samples in which segment of a shard's log, so that a segment can go once all
+ * of its samples are in blocks. Tenants are numbers of the shard's head. One thread. */
 #ifndef ING_WAL_BOOK_H
 #define ING_WAL_BOOK_H
 

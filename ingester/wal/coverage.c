@@ -34,7 +34,8 @@ static struct ing_coverage_item key_of(struct nx_view tenant, int64_t window, ui
 
 static uint64_t key_hash(const struct ing_coverage_item *key)
 {
-    uint64_t parts[4] = {key->tenant_hash[0], key->tenant_hash[1], (uint64_t)key->window, key->shard};
+    uint64_t parts[4] = {key->tenant_hash[0], key->tenant_hash[1], (uint64_t)key->window,
+                         key->shard};
     return nx_hash64(parts, sizeof parts);
 }
 
@@ -49,8 +50,8 @@ enum nx_err ing_coverage_add(struct ing_coverage *coverage, struct nx_view tenan
             coverage->items[found].before = before;
         return NX_OK;
     }
-    enum nx_err err =
-        nx_grow(&coverage->items, &coverage->capacity, coverage->count + 1, sizeof *coverage->items);
+    enum nx_err err = nx_grow(&coverage->items, &coverage->capacity, coverage->count + 1,
+                              sizeof *coverage->items);
     if (err == NX_OK)
         err = nx_index_insert(&coverage->index, key_hash(&key), (uint32_t)coverage->count);
     if (err == NX_OK)
@@ -58,8 +59,8 @@ enum nx_err ing_coverage_add(struct ing_coverage *coverage, struct nx_view tenan
     return err;
 }
 
-uint64_t ing_coverage_before(const struct ing_coverage *coverage, struct nx_view tenant, int64_t window,
-                             uint32_t shard)
+uint64_t ing_coverage_before(const struct ing_coverage *coverage, struct nx_view tenant,
+                             int64_t window, uint32_t shard)
 {
     if (coverage->count == 0)
         return 0;

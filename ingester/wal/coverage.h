@@ -1,5 +1,5 @@
-/* Which samples of the log are in blocks already: a block says for each shard up to which segment it holds the
- * samples of its windows. Built at start from the blocks, asked by the replay. */
+/* Which samples of the log are in blocks already: a block says for each shard up to which segment
+ * it holds the samples of its windows. Built at start from the blocks, asked by the replay. */
 #ifndef ING_WAL_COVERAGE_H
 #define ING_WAL_COVERAGE_H
 
@@ -25,7 +25,7 @@ void ing_coverage_release(struct ing_coverage *coverage);
 enum nx_err ing_coverage_add(struct ing_coverage *coverage, struct nx_view tenant, int64_t window,
                              uint32_t shard, uint64_t before) NX_WARN_UNUSED;
 /* The segment from which on samples of that window are not in a block; 0 where none are. */
-uint64_t ing_coverage_before(const struct ing_coverage *coverage, struct nx_view tenant, int64_t window,
-                             uint32_t shard);
+uint64_t ing_coverage_before(const struct ing_coverage *coverage, struct nx_view tenant,
+                             int64_t window, uint32_t shard);
 
 #endif

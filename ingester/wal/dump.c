@@ -24,7 +24,8 @@ static void record_close(struct open_record *record)
 
 static void record_for(struct open_record *record, const struct ing_tenant *tenant)
 {
-    if (record->open && record->tenant == tenant && ing_record_len(&record->writer) < ING_RECORD_SPLIT_BYTES)
+    if (record->open && record->tenant == tenant &&
+        ing_record_len(&record->writer) < ING_RECORD_SPLIT_BYTES)
         return;
     record_close(record);
     ing_record_begin(&record->writer, record->out, record->nonce, record->type);
@@ -77,8 +78,8 @@ static void rows_flush(struct sample_dump *dump)
     dump->count = 0;
 }
 
-/* Floats and histograms of a series go to different records; replay takes them in any order, within the
- * out-of-order rule: each kind's rows are flushed when the other kind comes. */
+/* Floats and histograms of a series go to different records; replay takes them in any order, within
+ * the out-of-order rule: each kind's rows are flushed when the other kind comes. */
 static void sample_put(struct sample_dump *dump, uint64_t log_ref, const struct nx_sample *sample)
 {
     if (!sample->histogram) {
@@ -130,11 +131,12 @@ done:
     return err;
 }
 
-enum nx_err ing_dump_samples(const struct ing_head *head, uint32_t from, uint32_t to, uint64_t nonce,
-                             struct nx_buf *out)
+enum nx_err ing_dump_samples(const struct ing_head *head, uint32_t from, uint32_t to,
+                             uint64_t nonce, struct nx_buf *out)
 {
     struct sample_dump dump = {.out = out, .nonce = nonce};
-    dump.histograms = (struct open_record){.out = out, .nonce = nonce, .type = ING_RECORD_HISTOGRAMS};
+    dump.histograms =
+        (struct open_record){.out = out, .nonce = nonce, .type = ING_RECORD_HISTOGRAMS};
     nx_buf_init(&dump.histogram, SIZE_MAX / 4);
     dump.rows = nx_alloc_array(ING_RECORD_MAX_SAMPLES, sizeof *dump.rows);
     enum nx_err err = dump.rows ? NX_OK : NX_ERR_NOMEM;

@@ -1,5 +1,5 @@
-/* A generation's directory is written under a temporary name and renamed when everything in it is synced, so
- * that exactly one is in force at any time. */
+/* A generation's directory is written under a temporary name and renamed when everything in it is
+ * synced, so that exactly one is in force at any time. */
 #include "ingester/wal/layout.h"
 
 #include <inttypes.h>
@@ -20,7 +20,8 @@
 
 static void generation_name(uint64_t generation, bool unfinished, char out[NAME_MAX_BYTES])
 {
-    (void)snprintf(out, NAME_MAX_BYTES, "gen-%08" PRIu64 "%s", generation, unfinished ? ".tmp" : "");
+    (void)snprintf(out, NAME_MAX_BYTES, "gen-%08" PRIu64 "%s", generation,
+                   unfinished ? ".tmp" : "");
 }
 
 static char *generation_dir(const char *wal_dir, uint64_t generation, bool unfinished)
@@ -105,7 +106,8 @@ static enum nx_err count_shards(const char *dir, struct ing_wal_layout *layout)
     return NX_OK;
 }
 
-enum nx_err ing_wal_layout_find(const struct nx_fs *fs, const char *wal_dir, struct ing_wal_layout *out)
+enum nx_err ing_wal_layout_find(const struct nx_fs *fs, const char *wal_dir,
+                                struct ing_wal_layout *out)
 {
     struct ing_wal_layout layout = {0};
     char **names;
@@ -141,7 +143,8 @@ enum nx_err ing_wal_layout_find(const struct nx_fs *fs, const char *wal_dir, str
     return err;
 }
 
-static enum nx_err meta_write(const struct nx_fs *fs, const char *dir, const struct ing_wal_layout *layout)
+static enum nx_err meta_write(const struct nx_fs *fs, const char *dir,
+                              const struct ing_wal_layout *layout)
 {
     struct nx_buf buf;
     nx_buf_init(&buf, META_BYTES);

@@ -1,6 +1,7 @@
-/* Groups form a queue: closed ones (a cut ends a group, as each group goes to one segment), then the pending one,
- * to which the shard appends. The oldest is taken off and written by the lane; on failure it goes back to the
- * front with its bytes. A position is the number of bytes appended to the log since it was opened. */
+/* Groups form a queue: closed ones (a cut ends a group, as each group goes to one segment), then
+ * the pending one, to which the shard appends. The oldest is taken off and written by the lane; on
+ * failure it goes back to the front with its bytes. A position is the number of bytes appended to
+ * the log since it was opened. */
 #include "ingester/wal/log.h"
 
 #include <assert.h>
@@ -65,8 +66,8 @@ enum nx_err ing_log_open(const struct ing_log_options *options, struct ing_log *
     log->segment = options->segment;
     log->dir = nx_strdup(options->dir);
     log->options.dir = log->dir;
-    ing_segment_writer_init(&log->writer, options->fs, log->dir, options->generation, options->shard,
-                            options->nonce);
+    ing_segment_writer_init(&log->writer, options->fs, log->dir, options->generation,
+                            options->shard, options->nonce);
     char name[16];
     (void)snprintf(name, sizeof name, "wal-%u", (unsigned)options->shard);
     enum nx_err err = log->dir ? nx_lane_new(name, 1, 4, &log->lane) : NX_ERR_NOMEM;
@@ -270,8 +271,9 @@ static void group_failed(struct ing_log *log)
     nx_metric_inc(log->options.metrics, ING_M_WAL_FAILURES);
     if (log->failure == NX_OK) {
         nx_metric_add(log->options.metrics, ING_M_WAL_FAILED, 0, 1);
-        nx_log(log->options.log, NX_LOG_ERROR, "log cannot be written: pushes are refused until it can",
-               NX_S("dir", log->dir), NX_E(log->job_err), NX_I("pending_bytes", log->queued_bytes));
+        nx_log(log->options.log, NX_LOG_ERROR,
+               "log cannot be written: pushes are refused until it can", NX_S("dir", log->dir),
+               NX_E(log->job_err), NX_I("pending_bytes", log->queued_bytes));
     }
     log->failure = log->job_err;
     call_waiters(log, log->failure);
@@ -330,7 +332,8 @@ static void on_retry_closed(uv_handle_t *handle)
 static void close_finish(struct ing_log *log)
 {
     if (log->failure != NX_OK)
-        nx_log(log->options.log, NX_LOG_ERROR, "log closed with unwritten records: none of them was acknowledged",
+        nx_log(log->options.log, NX_LOG_ERROR,
+               "log closed with unwritten records: none of them was acknowledged",
                NX_S("dir", log->dir), NX_I("bytes", log->queued_bytes), NX_E(log->failure));
     nx_lane_free(log->lane);
     log->lane = NULL;

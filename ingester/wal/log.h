@@ -1,7 +1,8 @@
-/* The log of one shard: group commit. The shard encodes records into the pending group; while the log's lane
- * writes and syncs one group, the next one gathers. Whoever waits for a position is called when all that was
- * appended up to there is synced, or when it could not be: the bytes are kept then and tried again every second,
- * and ing_log_failure tells the shard to take nothing new until they are on disk.
+/* The log of one shard: group commit. The shard encodes records into the pending group; while the
+ * log's lane writes and syncs one group, the next one gathers. Whoever waits for a position is
+ * called when all that was appended up to there is synced, or when it could not be: the bytes are
+ * kept then and tried again every second, and ing_log_failure tells the shard to take nothing new
+ * until they are on disk.
  *
  * On the shard's worker (or before any worker runs, for open and free). */
 #ifndef ING_WAL_LOG_H
@@ -38,26 +39,29 @@ struct ing_log_waiter {
 };
 
 /* Starts the lane; writes nothing yet. */
-enum nx_err ing_log_open(const struct ing_log_options *options, struct ing_log **out) NX_WARN_UNUSED;
+enum nx_err ing_log_open(const struct ing_log_options *options,
+                         struct ing_log **out) NX_WARN_UNUSED;
 /* NX_OK, or why nothing can be logged now: appends must not be made then. */
 enum nx_err ing_log_failure(const struct ing_log *log) NX_WARN_UNUSED;
 uint64_t ing_log_nonce(const struct ing_log *log);
 
-/* The pending group with room for `bytes` more: appends up to that many cannot fail. NX_ERR_OVERLOADED when
- * too much is pending. */
+/* The pending group with room for `bytes` more: appends up to that many cannot fail.
+ * NX_ERR_OVERLOADED when too much is pending. */
 enum nx_err ing_log_reserve(struct ing_log *log, size_t bytes, struct nx_buf **out) NX_WARN_UNUSED;
 /* Records have been appended to the buffer: they are to be written. */
 void ing_log_appended(struct ing_log *log);
 /* The segment that the pending group goes to. */
 uint64_t ing_log_segment(const struct ing_log *log);
-/* Everything appended from now on goes to later segments than everything before: returns the first of them. */
+/* Everything appended from now on goes to later segments than everything before: returns the first
+ * of them. */
 uint64_t ing_log_cut(struct ing_log *log);
 
-/* Calls waiter->done once all that is appended now is synced (at once where it is already), or failed. */
+/* Calls waiter->done once all that is appended now is synced (at once where it is already), or
+ * failed. */
 void ing_log_wait(struct ing_log *log, struct ing_log_waiter *waiter);
 
-/* Writes what is pending (one last try when the log has failed), closes its handles and ends the lane; then
- * `closed`. Nothing may be appended any more. */
+/* Writes what is pending (one last try when the log has failed), closes its handles and ends the
+ * lane; then `closed`. Nothing may be appended any more. */
 void ing_log_close(struct ing_log *log, void (*closed)(void *user), void *user);
 /* After close, or when no worker ever ran. */
 void ing_log_free(struct ing_log *log);

@@ -1,6 +1,7 @@
-/* Frame: magic, payload length, type, CRC32C over (nonce, length, type, payload); all u32 little-endian. The
- * magic is only there to be searched for: behind a damaged spot every place where it occurs is tried, with a
- * limit on the bytes checksummed, since damaged or hostile content may hold it many times. */
+/* Frame: magic, payload length, type, CRC32C over (nonce, length, type, payload); all u32
+ * little-endian. The magic is only there to be searched for: behind a damaged spot every place
+ * where it occurs is tried, with a limit on the bytes checksummed, since damaged or hostile content
+ * may hold it many times. */
 #include "ingester/wal/record.h"
 
 #include <string.h>
@@ -73,8 +74,8 @@ static bool record_at(struct ing_record_reader *reader, size_t at, struct ing_re
         return false;
     uint32_t len = load_u32(frame + 4);
     uint32_t type = load_u32(frame + 8);
-    if (len > ING_RECORD_MAX_BYTES || len > left - ING_RECORD_FRAME_BYTES || type < ING_RECORD_SERIES ||
-        type > ING_RECORD_METADATA)
+    if (len > ING_RECORD_MAX_BYTES || len > left - ING_RECORD_FRAME_BYTES ||
+        type < ING_RECORD_SERIES || type > ING_RECORD_METADATA)
         return false;
     reader->effort_bytes -= len < reader->effort_bytes ? len : reader->effort_bytes;
     if (frame_crc(reader->nonce, frame, len) != load_u32(frame + 12))
@@ -236,8 +237,7 @@ bool ing_sample_reader_next(struct ing_sample_reader *reader, struct ing_sample_
     reader->left--;
     reader->ref += (uint64_t)nx_cursor_varint(&reader->refs);
     reader->t = (int64_t)((uint64_t)reader->t + (uint64_t)nx_cursor_varint(&reader->times));
-    *out = (struct ing_sample_row){.log_ref = reader->ref,
-                                   .t = reader->t,
-                                   .bits = nx_cursor_u64(&reader->values)};
+    *out = (struct ing_sample_row){
+        .log_ref = reader->ref, .t = reader->t, .bits = nx_cursor_u64(&reader->values)};
     return true;
 }

@@ -1,6 +1,7 @@
-/* Records of the log (docs/formats/wal.md): framing with a checksum, and the payload of each type. The checksum
- * is seeded with the segment's nonce, so that bytes a sender chose are never taken for a record when a reader
- * looks for the next good one behind a damaged spot. Pure functions over memory. */
+/* Records of the log (docs/formats/wal.md): framing with a checksum, and the payload of each type.
+ * The checksum is seeded with the segment's nonce, so that bytes a sender chose are never taken for
+ * a record when a reader looks for the next good one behind a damaged spot. Pure functions over
+ * memory. */
 #ifndef ING_WAL_RECORD_H
 #define ING_WAL_RECORD_H
 
@@ -51,11 +52,12 @@ struct ing_record_reader {
 /* `from`: offset of the first record. */
 void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view bytes, size_t from,
                             uint64_t nonce);
-/* The next good record, whatever lies before it. False at the end: what is left behind good_end is no
- * record. */
+/* The next good record, whatever lies before it. False at the end: what is left behind good_end is
+ * no record. */
 bool ing_record_next(struct ing_record_reader *reader, struct ing_record *out);
 
-/* --- payloads; the views of decoded ones alias the record ------------------------------------------- */
+/* --- payloads; the views of decoded ones alias the record
+ * ------------------------------------------- */
 
 /* SERIES, EXEMPLARS and METADATA begin with the tenant, followed by entries to the end. */
 struct ing_series_entry {

@@ -1,6 +1,7 @@
-/* A series record gives a series its number within the directory; sample records name series by it. Series that
- * end up without samples leave the heads afterwards (the caller collects). Records are read from a copy of the
- * file in memory: a disk error is then an error of a read, not a fault of a mapping. */
+/* A series record gives a series its number within the directory; sample records name series by it.
+ * Series that end up without samples leave the heads afterwards (the caller collects). Records are
+ * read from a copy of the file in memory: a disk error is then an error of a read, not a fault of a
+ * mapping. */
 #include "ingester/wal/replay.h"
 
 #include "common/base/alloc.h"
@@ -53,10 +54,11 @@ static enum nx_err mapping_add(struct reader *reader, const struct mapping *mapp
 {
     if (mapping_find(reader, mapping->log_ref))
         return NX_OK;
-    enum nx_err err = nx_grow(&reader->mappings, &reader->mapping_capacity, reader->mapping_count + 1,
-                              sizeof *reader->mappings);
+    enum nx_err err = nx_grow(&reader->mappings, &reader->mapping_capacity,
+                              reader->mapping_count + 1, sizeof *reader->mappings);
     if (err == NX_OK)
-        err = nx_index_insert(&reader->index, ref_hash(mapping->log_ref), (uint32_t)reader->mapping_count);
+        err = nx_index_insert(&reader->index, ref_hash(mapping->log_ref),
+                              (uint32_t)reader->mapping_count);
     if (err == NX_OK)
         reader->mappings[reader->mapping_count++] = *mapping;
     return err;
@@ -67,7 +69,8 @@ static uint32_t head_of(const struct ing_replay *replay, struct nx_series_id id)
     return nx_series_id_partition(id, replay->partitions) % replay->shards;
 }
 
-static void damaged(struct reader *reader, const char *path, const char *what, size_t offset, size_t bytes)
+static void damaged(struct reader *reader, const char *path, const char *what, size_t offset,
+                    size_t bytes)
 {
     reader->replay->stats.damaged_spots++;
     reader->replay->stats.damaged_bytes += bytes;
@@ -81,7 +84,8 @@ static enum nx_err replay_series(struct reader *reader, struct nx_view payload)
     struct nx_view tenant = nx_cursor_bytes(&cur);
     struct ing_series_entry entry;
     while (ing_series_entry_read(&cur, &entry)) {
-        struct mapping mapping = {.log_ref = entry.log_ref, .head = head_of(reader->replay, entry.id)};
+        struct mapping mapping = {.log_ref = entry.log_ref,
+                                  .head = head_of(reader->replay, entry.id)};
         struct ing_head *head = reader->replay->heads[mapping.head];
         struct nx_cursor labels_cur = nx_cursor_of(entry.labels);
         struct nx_labels labels;
@@ -118,15 +122,16 @@ static bool is_covered(struct reader *reader, const struct mapping *mapping, int
         reader->cached_head = mapping->head;
         reader->cached_tenant = tenant;
         reader->cached_window = window;
-        reader->cached_before = ing_coverage_before(
-            reader->replay->coverage, ing_head_tenant(head, tenant)->name, window, reader->dir_shard);
+        reader->cached_before =
+            ing_coverage_before(reader->replay->coverage, ing_head_tenant(head, tenant)->name,
+                                window, reader->dir_shard);
     }
     return reader->segment < reader->cached_before;
 }
 
 /* Only memory is a failure. */
-static enum nx_err replay_sample(struct reader *reader, uint64_t log_ref, const struct nx_sample *sample,
-                                 int64_t now_ms)
+static enum nx_err replay_sample(struct reader *reader, uint64_t log_ref,
+                                 const struct nx_sample *sample, int64_t now_ms)
 {
     struct ing_replay_stats *stats = &reader->replay->stats;
     const struct mapping *mapping = mapping_find(reader, log_ref);
@@ -241,7 +246,8 @@ static enum nx_err replay_metadata(struct reader *reader, struct nx_view payload
     return NX_OK;
 }
 
-static enum nx_err replay_record(struct reader *reader, const struct ing_record *record, int64_t now_ms)
+static enum nx_err replay_record(struct reader *reader, const struct ing_record *record,
+                                 int64_t now_ms)
 {
     switch (record->type) {
     case ING_RECORD_SERIES:
@@ -258,8 +264,8 @@ static enum nx_err replay_record(struct reader *reader, const struct ing_record 
     return NX_OK;
 }
 
-/* Cuts what a crash left behind the last good record of the last file, so that the next start does not find it
- * again; that it may fail does not matter. */
+/* Cuts what a crash left behind the last good record of the last file, so that the next start does
+ * not find it again; that it may fail does not matter. */
 static void cut_tail(struct reader *reader, const char *path, size_t good_end, size_t torn)
 {
     const struct nx_fs *fs = reader->replay->fs;
@@ -273,7 +279,8 @@ static void cut_tail(struct reader *reader, const char *path, size_t good_end, s
     (void)fs->close(fs, fd);
 }
 
-static enum nx_err replay_bytes(struct reader *reader, const char *path, struct nx_view bytes, bool last)
+static enum nx_err replay_bytes(struct reader *reader, const char *path, struct nx_view bytes,
+                                bool last)
 {
     struct ing_segment_header header;
     if (!ing_segment_header_read(bytes, &header)) {
@@ -303,8 +310,8 @@ static enum nx_err replay_bytes(struct reader *reader, const char *path, struct 
     return NX_OK;
 }
 
-static enum nx_err replay_file(struct reader *reader, const char *dir, const struct ing_wal_file *file,
-                               bool last)
+static enum nx_err replay_file(struct reader *reader, const char *dir,
+                               const struct ing_wal_file *file, bool last)
 {
     char name[ING_SEGMENT_NAME_MAX];
     if (file->checkpoint)

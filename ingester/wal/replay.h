@@ -1,5 +1,6 @@
-/* Brings back into the heads what the log holds and the blocks do not. Blocking, while no worker runs. Damage is
- * counted and logged, never a failure; a failure is the machine's (memory, unreadable directory). */
+/* Brings back into the heads what the log holds and the blocks do not. Blocking, while no worker
+ * runs. Damage is counted and logged, never a failure; a failure is the machine's (memory,
+ * unreadable directory). */
 #ifndef ING_WAL_REPLAY_H
 #define ING_WAL_REPLAY_H
 
@@ -13,11 +14,11 @@
 struct ing_replay_stats {
     uint64_t files;
     uint64_t bytes;
-    uint64_t samples;        /* brought back */
-    uint64_t covered;        /* skipped: in blocks */
-    uint64_t lost;           /* their series is unknown */
-    uint64_t refused;        /* by the head's rules */
-    uint64_t damaged_spots;  /* gaps, torn tails of files that are not the last, unreadable files */
+    uint64_t samples;       /* brought back */
+    uint64_t covered;       /* skipped: in blocks */
+    uint64_t lost;          /* their series is unknown */
+    uint64_t refused;       /* by the head's rules */
+    uint64_t damaged_spots; /* gaps, torn tails of files that are not the last, unreadable files */
     uint64_t damaged_bytes;
     uint64_t torn_bytes; /* at the end of the last file of a shard: a write cut by a crash */
 };
@@ -33,10 +34,11 @@ struct ing_replay {
     struct ing_replay_stats stats;
 };
 
-/* Replays one shard's directory; its records go to the heads by partition. `book` (may be NULL) notes the windows
- * of each segment, for which directory `dir_shard` must belong to head `dir_shard`. Gives the number of
- * the next segment, and the first number for new series: one that no series of the directory can have had, read
- * or not, because it begins with that segment's number. */
+/* Replays one shard's directory; its records go to the heads by partition. `book` (may be NULL)
+ * notes the windows of each segment, for which directory `dir_shard` must belong to head
+ * `dir_shard`. Gives the number of the next segment, and the first number for new series: one that
+ * no series of the directory can have had, read or not, because it begins with that segment's
+ * number. */
 enum nx_err ing_replay_dir(struct ing_replay *replay, const char *dir, uint32_t dir_shard,
                            struct ing_book *book, uint64_t *next_log_ref,
                            uint64_t *next_segment) NX_WARN_UNUSED;

@@ -1,7 +1,7 @@
-/* A write that failed may have left a part: the file is cut back to what was synced. A sync that failed says
- * nothing about what is on disk, and a later one that succeeds does not mean what it says (the kernel has
- * marked the pages clean), so the file is abandoned and the bytes go to a new attempt. The header stands twice in
- * the file: a damaged byte in it must not cost the segment. */
+/* A write that failed may have left a part: the file is cut back to what was synced. A sync that
+ * failed says nothing about what is on disk, and a later one that succeeds does not mean what it
+ * says (the kernel has marked the pages clean), so the file is abandoned and the bytes go to a new
+ * attempt. The header stands twice in the file: a damaged byte in it must not cost the segment. */
 #include "ingester/wal/segment.h"
 
 #include <inttypes.h>
@@ -81,8 +81,8 @@ bool ing_segment_name_parse(const char *name, uint64_t *segment, uint32_t *attem
 {
     uint64_t number;
     uint64_t again;
-    if (!parse_number(&name, '-', &number) || !parse_number(&name, '.', &again) || again >= ATTEMPTS_MAX ||
-        strcmp(name, "wal") != 0)
+    if (!parse_number(&name, '-', &number) || !parse_number(&name, '.', &again) ||
+        again >= ATTEMPTS_MAX || strcmp(name, "wal") != 0)
         return false;
     *segment = number;
     *attempt = (uint32_t)again;
@@ -103,11 +103,12 @@ bool ing_checkpoint_name_parse(const char *name, uint64_t *segment)
     return parse_number(&name, '\0', segment);
 }
 
-void ing_segment_writer_init(struct ing_segment_writer *writer, const struct nx_fs *fs, const char *dir,
-                             uint64_t generation, uint32_t shard, uint64_t nonce)
+void ing_segment_writer_init(struct ing_segment_writer *writer, const struct nx_fs *fs,
+                             const char *dir, uint64_t generation, uint32_t shard, uint64_t nonce)
 {
     *writer = (struct ing_segment_writer){.fs = fs, .dir = dir, .fd = -1};
-    writer->header = (struct ing_segment_header){.generation = generation, .shard = shard, .nonce = nonce};
+    writer->header =
+        (struct ing_segment_header){.generation = generation, .shard = shard, .nonce = nonce};
 }
 
 void ing_segment_writer_close(struct ing_segment_writer *writer)
@@ -119,7 +120,8 @@ void ing_segment_writer_close(struct ing_segment_writer *writer)
     writer->fd = -1;
 }
 
-static char *segment_path(const struct ing_segment_writer *writer, uint64_t segment, uint32_t attempt)
+static char *segment_path(const struct ing_segment_writer *writer, uint64_t segment,
+                          uint32_t attempt)
 {
     char name[ING_SEGMENT_NAME_MAX];
     ing_segment_name(segment, attempt, name);
@@ -127,7 +129,8 @@ static char *segment_path(const struct ing_segment_writer *writer, uint64_t segm
 }
 
 /* A new file, opened for appending: after a cut the next write must begin at the new end. */
-static enum nx_err create(struct ing_segment_writer *writer, uint64_t segment, uint32_t attempt, int *fd)
+static enum nx_err create(struct ing_segment_writer *writer, uint64_t segment, uint32_t attempt,
+                          int *fd)
 {
     const struct nx_fs *fs = writer->fs;
     char *path = segment_path(writer, segment, attempt);
@@ -145,8 +148,8 @@ static enum nx_err create(struct ing_segment_writer *writer, uint64_t segment, u
     return err;
 }
 
-/* Leaves the open file behind. One that holds no synced record is removed, so that a disk that keeps failing
- * does not fill the directory with attempts. */
+/* Leaves the open file behind. One that holds no synced record is removed, so that a disk that
+ * keeps failing does not fill the directory with attempts. */
 static void abandon(struct ing_segment_writer *writer)
 {
     ing_segment_writer_close(writer);
@@ -189,7 +192,8 @@ static enum nx_err open_segment(struct ing_segment_writer *writer, uint64_t segm
     return err;
 }
 
-enum nx_err ing_segment_commit(struct ing_segment_writer *writer, uint64_t segment, struct nx_view bytes)
+enum nx_err ing_segment_commit(struct ing_segment_writer *writer, uint64_t segment,
+                               struct nx_view bytes)
 {
     if (writer->fd < 0 || writer->header.segment != segment) {
         enum nx_err err = open_segment(writer, segment);

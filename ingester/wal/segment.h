@@ -1,9 +1,11 @@
-/* The files of a shard's log: names, headers, and writing with repair. Blocking calls; one thread at a time.
+/* The files of a shard's log: names, headers, and writing with repair. Blocking calls; one thread
+ * at a time.
  *
  *     <dir>/<segment, 10 digits>-<attempt, 3 digits>.wal    log
  *     <dir>/checkpoint-<segment, 10 digits>                 what the segments before that one held
  *
- * A segment has a second attempt where writing the first one failed in a way that leaves its end in doubt. */
+ * A segment has a second attempt where writing the first one failed in a way that leaves its end in
+ * doubt. */
 #ifndef ING_WAL_SEGMENT_H
 #define ING_WAL_SEGMENT_H
 
@@ -32,16 +34,17 @@ bool ing_checkpoint_name_parse(const char *name, uint64_t *segment);
 struct ing_segment_writer {
     const struct nx_fs *fs;
     const char *dir; /* exists; the caller's */
-    struct ing_segment_header header; /* of the open file; generation, shard and nonce are the caller's */
+    struct ing_segment_header
+        header; /* of the open file; generation, shard and nonce are the caller's */
     uint32_t attempt;
     int fd;                /* -1: none */
     uint64_t synced_bytes; /* of the open file, header included */
 };
-void ing_segment_writer_init(struct ing_segment_writer *writer, const struct nx_fs *fs, const char *dir,
-                             uint64_t generation, uint32_t shard, uint64_t nonce);
-/* Writes and syncs the bytes at the end of the segment, opening it where another one was open. On failure none
- * of them counts as written: the file has been cut back, or abandoned for another attempt, and the call may be
- * repeated as it is. */
+void ing_segment_writer_init(struct ing_segment_writer *writer, const struct nx_fs *fs,
+                             const char *dir, uint64_t generation, uint32_t shard, uint64_t nonce);
+/* Writes and syncs the bytes at the end of the segment, opening it where another one was open. On
+ * failure none of them counts as written: the file has been cut back, or abandoned for another
+ * attempt, and the call may be repeated as it is. */
 enum nx_err ing_segment_commit(struct ing_segment_writer *writer, uint64_t segment,
                                struct nx_view bytes) NX_WARN_UNUSED;
 void ing_segment_writer_close(struct ing_segment_writer *writer);
