@@ -16,14 +16,16 @@ static size_t find(struct nx_view v, struct nx_view needle)
     return at ? (size_t)(at - v.ptr) : v.len;
 }
 
-/* The same for a delimiter, which is one only where the line may end behind it, or a dash follows. */
+/* The same for a delimiter, which is one only where the line may end behind it, or a dash follows.
+ */
 static size_t find_delimiter(struct nx_view v, struct nx_view delimiter)
 {
+    static const char ends[] = {' ', '\t', '\r', '\n', '-'};
     size_t at = 0;
     while (at < v.len) {
         at += find(from(v, at), delimiter);
         size_t behind = at + delimiter.len;
-        if (at == v.len || behind == v.len || memchr(" \t\r\n-", v.ptr[behind], 5)) {
+        if (at == v.len || behind == v.len || memchr(ends, v.ptr[behind], sizeof(ends))) {
             return at;
         }
         at++;
@@ -131,13 +133,14 @@ static enum nx_err add_part(struct nx_arena *arena, struct nx_view part, struct 
 static struct nx_view delimiter_of(struct nx_arena *arena, struct nx_view content_type)
 {
     struct nx_view boundary = header_param(arena, content_type, "boundary");
-    char *text = nx_arena_alloc(arena, BOUNDARY_MAX + 4);
+    static const char begin[] = {'\r', '\n', '-', '-'};
+    char *text = nx_arena_alloc(arena, BOUNDARY_MAX + sizeof(begin));
     if (!boundary.ptr || boundary.len == 0 || boundary.len > BOUNDARY_MAX || !text) {
         return (struct nx_view){.ptr = NULL};
     }
-    memcpy(text, "\r\n--", 4);
-    memcpy(text + 4, boundary.ptr, boundary.len);
-    return nx_view_make(text, boundary.len + 4);
+    memcpy(text, begin, sizeof(begin));
+    memcpy(text + sizeof(begin), boundary.ptr, boundary.len);
+    return nx_view_make(text, boundary.len + sizeof(begin));
 }
 
 enum nx_err nx_http_multipart_parse(struct nx_arena *arena, struct nx_view content_type,
@@ -149,7 +152,7 @@ enum nx_err nx_http_multipart_parse(struct nx_arena *arena, struct nx_view conte
         return nx_fail_set(fail, NX_ERR_INVALID, "no multipart boundary param in Content-Type");
     }
     /* the first delimiter may stand at the very begin, without its line end */
-    struct nx_view rest = body;
+    struct nx_view rest;
     if (nx_view_has_prefix(body, from(delimiter, 2))) {
         rest = from(body, delimiter.len - 2);
     } else {

@@ -21,7 +21,7 @@ struct pen {
 
 static void put(struct pen *pen, const char *bytes, size_t len)
 {
-    assert(len <= (size_t)(pen->end - pen->at));
+    assert(bytes && len <= (size_t)(pen->end - pen->at));
     memcpy(pen->at, bytes, len);
     pen->at += len;
 }
@@ -275,14 +275,15 @@ void nx_http_respond_buf(struct nx_http_request *req, int status, const char *ty
 
 void nx_http_respond_text(struct nx_http_request *req, int status, const char *text)
 {
+    static const char type[] = "text/plain; charset=utf-8";
     size_t len = strlen(text);
-    char *line = nx_arena_alloc(&req->arena, len + 1);
-    if (line) {
-        memcpy(line, text, len);
-        line[len] = '\n';
+    char *line = nx_arena_alloc(&req->arena, len + 2);
+    if (!line) {
+        nx_http_respond(req, status, type, NX_VIEW(""));
+        return;
     }
-    nx_http_respond(req, status, "text/plain; charset=utf-8",
-                    nx_view_make(line, line ? len + 1 : 0));
+    (void)snprintf(line, len + 2, "%s\n", text);
+    nx_http_respond(req, status, type, nx_view_make(line, len + 1));
 }
 
 void nx_http_send_continue(struct nx_http_request *req)

@@ -8,7 +8,11 @@
  * Limits answer before memory is taken: header 431, unknown path 404, wrong method 405 with Allow, body 413
  * (from Content-Length where there is one), budget 503 with Retry-After. Time-outs close: header and body
  * 408 where nothing was answered yet. Error answers are text/plain lines. HEAD is served by GET handlers.
- * A handler's answer that a client does not take within the write time-out closes the connection. */
+ * A handler's answer that a client does not take within the write time-out closes the connection.
+ *
+ * Beyond 256 header fields: 431. Malformed requests: 400 and the end. Pipelined requests run side by side while
+ * all of them are GET, HEAD or OPTIONS, at most 64 of a connection; others wait their turn. A refused body of
+ * at most 1 MiB is read and forgotten, so that the connection lives on. */
 #ifndef NX_NET_HTTP_SERVER_H
 #define NX_NET_HTTP_SERVER_H
 
@@ -56,21 +60,21 @@ struct nx_http_route {
     const char *path;          /* exact, or with one "{name}" segment, or ending in "/" + "*" for all below */
     nx_http_handler handle;
     /* Optional: called when the header is complete, before any body byte is read; false when it has
-     * answered (nx_http_respond), the body is then discarded. */
+     * answered (nx_http_respond, at once), the body is then discarded. */
     bool (*check)(struct nx_http_request *req, void *user);
     void *user;
     size_t max_body_bytes;     /* 0: the server's */
     struct nx_http_budget *budget; /* may be NULL */
 };
 
+/* `log` and `telemetry` may be NULL. Telemetry is registered per route, so it must outlive the server. */
 enum nx_err nx_http_server_new(const struct nx_http_server_options *options, struct nx_workers *workers,
                                struct nx_log *log, struct nx_telemetry *telemetry,
                                struct nx_http_server **out) NX_WARN_UNUSED;
-/* Before start. The first matching route of a path wins. `prefix` (may be NULL) also serves the same routes
- * below it ("/prometheus"). */
+/* Before start. The first route of a path and method wins. The path is copied. */
 enum nx_err nx_http_server_route(struct nx_http_server *server, const struct nx_http_route *route)
     NX_WARN_UNUSED;
-/* Requests below this prefix are served as if it were not there. */
+/* Before start. Requests below this prefix ("/prometheus") are served as if it were not there. */
 enum nx_err nx_http_server_alias(struct nx_http_server *server, const char *prefix) NX_WARN_UNUSED;
 /* Binds and listens, before nx_workers_start; failures say the address in `fail`. */
 enum nx_err nx_http_server_listen(struct nx_http_server *server, struct nx_fail *fail) NX_WARN_UNUSED;
@@ -96,12 +100,13 @@ struct nx_view nx_http_request_param(const struct nx_http_request *req);
 struct nx_arena *nx_http_request_arena(struct nx_http_request *req);
 /* Gives the body's memory to the caller (nx_free); the body view stays valid as long as that. */
 char *nx_http_request_take_body(struct nx_http_request *req, size_t *len);
-/* Called at most once, on the worker, if the client goes away before the answer is complete; the handler must
- * still answer (which then only frees). */
+/* Called at most once, on the worker, from the loop, if the client goes away before the answer is complete; the
+ * handler must still answer, which may happen in the callback. The answer then only frees, except that a
+ * client that has ended no more than its own sending is still sent it. Set it when the handler is called. */
 void nx_http_request_on_cancel(struct nx_http_request *req, void (*cancel)(void *user), void *user);
 
 /* --- the answer; owning worker's thread ------------------------------------------------------------- */
-/* Before respond or stream; the text is copied. */
+/* Before respond or stream; the text is copied, control characters become blanks. */
 void nx_http_response_header(struct nx_http_request *req, const char *name, const char *value);
 /* Allows the body to be compressed as the request's Accept-Encoding asks (gzip, deflate). */
 void nx_http_response_compress(struct nx_http_request *req);
@@ -113,7 +118,9 @@ void nx_http_respond_buf(struct nx_http_request *req, int status, const char *ty
 void nx_http_respond_text(struct nx_http_request *req, int status, const char *text);
 
 /* A chunked answer in pieces. nx_http_stream_write takes the buffer's memory (and leaves it empty) and returns
- * false when the connection holds more than the high-water mark: stop until `drained` is called. */
+ * false when the connection holds more than the high-water mark: stop until `drained` (from the loop) is called. A
+ * client that has gone away also drains, and what is written then goes nowhere: the stream still wants its
+ * end. HTTP/1.0 gets the same bytes without chunks. */
 void nx_http_stream_begin(struct nx_http_request *req, int status, const char *type,
                           void (*drained)(void *user), void *user);
 bool nx_http_stream_write(struct nx_http_request *req, struct nx_buf *piece);

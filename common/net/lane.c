@@ -21,6 +21,21 @@ struct nx_lane {
     size_t thread_count;
     pthread_t *threads;
     char name[THREAD_NAME_MAX];
+    struct nx_metrics *metrics;
+};
+
+enum lane_metric { LANE_WAITING, LANE_JOBS, LANE_REFUSED, LANE_METRICS };
+
+static const struct nx_metric_desc lane_descs[LANE_METRICS] = {
+    [LANE_WAITING] = {.kind = NX_GAUGE,
+                      .name = "narthex_lane_waiting_jobs",
+                      .help = "Blocking jobs that wait for a thread of the lane."},
+    [LANE_JOBS] = {.kind = NX_COUNTER,
+                   .name = "narthex_lane_jobs_total",
+                   .help = "Blocking jobs given to the lane."},
+    [LANE_REFUSED] = {.kind = NX_COUNTER,
+                      .name = "narthex_lane_refused_total",
+                      .help = "Blocking jobs refused because the lane's queue was full."},
 };
 
 static void run_done(struct nx_task *task)
@@ -59,6 +74,7 @@ static void *lane_main(void *arg)
             lane->last = &lane->first;
         }
         lane->waiting--;
+        nx_metric_add(lane->metrics, LANE_WAITING, 0, -1);
         pthread_mutex_unlock(&lane->lock);
         run_job(job);
         pthread_mutex_lock(&lane->lock);
@@ -127,16 +143,25 @@ enum nx_err nx_lane_submit(struct nx_lane *lane, struct nx_job *job)
         err = NX_ERR_CLOSED;
     } else if (lane->waiting >= lane->capacity) {
         err = NX_ERR_OVERLOADED;
+        nx_metric_inc(lane->metrics, LANE_REFUSED);
     } else {
         job->home = nx_worker_current();
         job->next = NULL;
         *lane->last = job;
         lane->last = &job->next;
         lane->waiting++;
+        nx_metric_add(lane->metrics, LANE_WAITING, 0, 1);
+        nx_metric_inc(lane->metrics, LANE_JOBS);
         pthread_cond_signal(&lane->work);
     }
     pthread_mutex_unlock(&lane->lock);
     return err;
+}
+
+enum nx_err nx_lane_observe(struct nx_lane *lane, struct nx_telemetry *telemetry)
+{
+    return nx_telemetry_register(telemetry, lane_descs, LANE_METRICS, "lane", lane->name,
+                                 &lane->metrics);
 }
 
 size_t nx_lane_backlog(struct nx_lane *lane)

@@ -30,6 +30,8 @@ struct nx_worker {
     char apart[64]; /* what senders write stays off the cache line of what the owner reads */
     _Atomic(struct nx_task *) mailbox;
     atomic_size_t posts;
+    atomic_size_t refused;
+    struct nx_metrics *metrics;
 };
 
 /* Threads wait at the gate until all of them exist: a group starts whole or not at all. */
@@ -104,11 +106,13 @@ static struct nx_worker *worker_new(struct nx_workers *group, size_t index)
     worker->index = index;
     atomic_init(&worker->mailbox, NULL);
     atomic_init(&worker->posts, 0);
+    atomic_init(&worker->refused, 0);
     if (uv_loop_init(&worker->loop) != 0) {
         nx_free(worker);
         return NULL;
     }
     worker->loop.data = worker;
+    (void)uv_loop_configure(&worker->loop, UV_METRICS_IDLE_TIME);
     if (uv_async_init(&worker->loop, &worker->wake, on_wake) != 0) {
         uv_loop_close(&worker->loop);
         nx_free(worker);
@@ -131,20 +135,19 @@ enum nx_err nx_workers_new(const struct nx_workers_options *options, struct nx_w
 {
     assert(options->count > 0);
     struct nx_workers *workers = nx_calloc(1, sizeof(*workers));
-    if (!workers) {
+    struct nx_worker **items = nx_calloc(options->count, sizeof(struct nx_worker *));
+    if (!workers || !items) {
+        nx_free(workers);
+        nx_free(items);
         return NX_ERR_NOMEM;
     }
+    workers->items = items;
     pthread_mutex_init(&workers->lock, NULL);
     pthread_cond_init(&workers->gate_moved, NULL);
     workers->capacity =
         options->mailbox_capacity ? options->mailbox_capacity : DEFAULT_MAILBOX_CAPACITY;
     (void)snprintf(workers->name, sizeof(workers->name), "%s",
                    options->name ? options->name : "worker");
-    workers->items = nx_calloc(options->count, sizeof(*workers->items));
-    if (!workers->items) {
-        nx_workers_free(workers);
-        return NX_ERR_NOMEM;
-    }
     for (; workers->count < options->count; workers->count++) {
         workers->items[workers->count] = worker_new(workers, workers->count);
         if (!workers->items[workers->count]) {
@@ -154,6 +157,48 @@ enum nx_err nx_workers_new(const struct nx_workers_options *options, struct nx_w
     }
     *out = workers;
     return NX_OK;
+}
+
+enum worker_metric { MAILBOX_POSTS, MAILBOX_REFUSED, IDLE_SECONDS, WORKER_METRICS };
+
+static const struct nx_metric_desc worker_descs[WORKER_METRICS] = {
+    [MAILBOX_POSTS] = {.kind = NX_GAUGE,
+                       .name = "narthex_worker_mailbox_posts",
+                       .help = "Requests that wait in the worker's mailbox."},
+    [MAILBOX_REFUSED] = {.kind = NX_COUNTER,
+                         .name = "narthex_worker_mailbox_refused_total",
+                         .help = "Requests refused because the worker's mailbox was full."},
+    [IDLE_SECONDS] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_worker_idle_seconds_total",
+         .help = "Time the worker's loop had nothing to do; one minus its rate is the load."},
+};
+
+static void collect_workers(void *user)
+{
+    struct nx_workers *workers = user;
+    for (size_t i = 0; i < workers->count; i++) {
+        struct nx_worker *worker = workers->items[i];
+        double refused = (double)atomic_load_explicit(&worker->refused, memory_order_relaxed);
+        double idle = (double)uv_metrics_idle_time(&worker->loop) * 1e-9;
+        nx_metric_set(worker->metrics, MAILBOX_POSTS, 0, (double)nx_worker_backlog(worker));
+        nx_metric_set(worker->metrics, MAILBOX_REFUSED, 0, refused);
+        nx_metric_set(worker->metrics, IDLE_SECONDS, 0, idle);
+    }
+}
+
+enum nx_err nx_workers_observe(struct nx_workers *workers, struct nx_telemetry *telemetry)
+{
+    for (size_t i = 0; i < workers->count; i++) {
+        char number[24];
+        (void)snprintf(number, sizeof(number), "%zu", i);
+        enum nx_err err = nx_telemetry_register(telemetry, worker_descs, WORKER_METRICS, "worker",
+                                                number, &workers->items[i]->metrics);
+        if (err != NX_OK) {
+            return err;
+        }
+    }
+    return nx_telemetry_on_collect(telemetry, collect_workers, workers);
 }
 
 static bool all_mailboxes_empty(const struct nx_workers *group)
@@ -360,6 +405,7 @@ enum nx_err nx_worker_post(struct nx_worker *worker, struct nx_task *task)
     size_t waiting = atomic_fetch_add_explicit(&worker->posts, 1, memory_order_relaxed);
     if (waiting >= worker->group->capacity) {
         atomic_fetch_sub_explicit(&worker->posts, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&worker->refused, 1, memory_order_relaxed);
         return NX_ERR_OVERLOADED;
     }
     task->counted = true;

@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #include "common/base/err.h"
+#include "common/telemetry/telemetry.h"
 
 struct nx_worker;
 struct nx_workers;
@@ -38,6 +39,10 @@ enum nx_err nx_workers_start(struct nx_workers *workers) NX_WARN_UNUSED;
  * threads; requires that each loop closes clean (assert). Tasks still queued are run first. */
 void nx_workers_stop(struct nx_workers *workers);
 void nx_workers_free(struct nx_workers *workers);
+
+/* Exposes each worker's mailbox and idle time, with a label worker="<i>". After new, before start; the
+ * telemetry must not be exposed any more once the workers are freed. */
+enum nx_err nx_workers_observe(struct nx_workers *workers, struct nx_telemetry *telemetry) NX_WARN_UNUSED;
 
 size_t nx_workers_count(const struct nx_workers *workers);
 struct nx_worker *nx_workers_at(struct nx_workers *workers, size_t i);

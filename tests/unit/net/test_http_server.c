@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "common/base/alloc.h"
@@ -604,6 +605,55 @@ static void listen_on_a_taken_port_names_the_address(void **state)
     fixture_stop(&fixture, 1000);
 }
 
+static void server_that_listened_but_never_ran_stops_clean(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_init(&fixture, NULL, 2);
+    fixture_route(&fixture, NX_HTTP_GET, "/hello", say_hello, NULL);
+    assert_int_equal(nx_http_server_listen(fixture.server, NULL), NX_OK);
+    fixture_stop(&fixture, 1000);
+}
+
+static void clients_wait_while_descriptors_are_out(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct client client;
+    struct answer answer;
+    start_basic(&fixture, NULL);
+    client_open(&client, &fixture);
+    client_text(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&client, &answer, false);
+    answer_release(&answer);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit tight = before;
+    tight.rlim_cur = 3; /* no descriptor is below it */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(fixture.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int status = connect(fd, (struct sockaddr *)&address, sizeof(address));
+    struct client second = {.fd = fd};
+    client_text(&second, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    bool silent = client_is_silent(&second, 250);
+    client_text(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    client_read(&client, &answer, false);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(status, 0);
+    assert_true(silent);
+    answer_expect(&answer, 200, "hello");
+    answer_release(&answer);
+    client_read(&second, &answer, false);
+    answer_expect(&answer, 200, "hello");
+    answer_release(&answer);
+    client_close(&client);
+    client_close(&second);
+    fixture_stop(&fixture, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -625,6 +675,8 @@ int main(void)
         cmocka_unit_test(many_pipelined_requests_are_all_answered),
         cmocka_unit_test(connections_are_spread_over_the_workers),
         cmocka_unit_test(listen_on_a_taken_port_names_the_address),
+        cmocka_unit_test(server_that_listened_but_never_ran_stops_clean),
+        cmocka_unit_test(clients_wait_while_descriptors_are_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

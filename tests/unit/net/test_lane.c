@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/net/lane.h"
@@ -112,7 +113,10 @@ static void submit_beyond_capacity_is_refused(void **state)
     struct nx_lane *lane = NULL;
     struct gate gate;
     gate_init(&gate);
+    struct nx_telemetry *telemetry = NULL;
+    assert_int_equal(nx_telemetry_new(&telemetry), NX_OK);
     assert_int_equal(nx_lane_new("full", 1, 2, &lane), NX_OK);
+    assert_int_equal(nx_lane_observe(lane, telemetry), NX_OK);
     atomic_int order = 0;
     struct errand errands[4];
     for (int i = 0; i < 4; i++) {
@@ -125,8 +129,17 @@ static void submit_beyond_capacity_is_refused(void **state)
     assert_int_equal(nx_lane_submit(lane, &errands[2].job), NX_OK);
     assert_int_equal(nx_lane_backlog(lane), 2);
     assert_int_equal(nx_lane_submit(lane, &errands[3].job), NX_ERR_OVERLOADED);
+    struct nx_buf out;
+    nx_buf_init(&out, 1 << 20);
+    nx_telemetry_expose(telemetry, &out);
+    nx_buf_append_char(&out, '\0');
+    assert_non_null(strstr(out.data, "narthex_lane_waiting_jobs{lane=\"full\"} 2\n"));
+    assert_non_null(strstr(out.data, "narthex_lane_jobs_total{lane=\"full\"} 3\n"));
+    assert_non_null(strstr(out.data, "narthex_lane_refused_total{lane=\"full\"} 1\n"));
+    nx_buf_release(&out);
     gate_open(&gate);
     nx_lane_free(lane);
+    nx_telemetry_free(telemetry);
     assert_int_equal(errands[2].done_count, 1);
     assert_int_equal(errands[3].done_count, 0);
 }

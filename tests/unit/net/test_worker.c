@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/net/worker.h"
@@ -98,6 +99,44 @@ static void post_beyond_capacity_is_refused_and_reply_is_not(void **state)
     assert_int_equal(wrong, 0);
     assert_int_equal(nx_worker_backlog(worker), 0);
     nx_workers_free(workers);
+}
+
+static void observed_workers_expose_mailbox_and_idle_time(void **state)
+{
+    (void)state;
+    struct nx_telemetry *telemetry = NULL;
+    struct nx_workers *workers = make(2, 1);
+    struct nx_worker *worker = nx_workers_at(workers, 1);
+    assert_int_equal(nx_telemetry_new(&telemetry), NX_OK);
+    assert_int_equal(nx_workers_observe(workers, telemetry), NX_OK);
+    atomic_int ran = 0;
+    atomic_int wrong = 0;
+    struct note notes[2];
+    for (int i = 0; i < 2; i++) {
+        notes[i] = (struct note){
+            .task = {.run = run_note}, .expected = worker, .wrong = &wrong, .ran = &ran};
+    }
+    assert_int_equal(nx_worker_post(worker, &notes[0].task), NX_OK);
+    assert_int_equal(nx_worker_post(worker, &notes[1].task), NX_ERR_OVERLOADED);
+    struct nx_buf out;
+    nx_buf_init(&out, 1 << 20);
+    nx_telemetry_expose(telemetry, &out);
+    nx_buf_append_char(&out, '\0');
+    assert_non_null(strstr(out.data, "narthex_worker_mailbox_posts{worker=\"1\"} 1\n"));
+    assert_non_null(strstr(out.data, "narthex_worker_mailbox_refused_total{worker=\"1\"} 1\n"));
+    assert_non_null(strstr(out.data, "narthex_worker_mailbox_posts{worker=\"0\"} 0\n"));
+    assert_int_equal(nx_workers_start(workers), NX_OK);
+    uv_sleep(30);
+    nx_buf_clear(&out);
+    nx_telemetry_expose(telemetry, &out);
+    nx_buf_append_char(&out, '\0');
+    const char *idle = strstr(out.data, "narthex_worker_idle_seconds_total{worker=\"0\"} ");
+    assert_non_null(idle);
+    assert_true(strtod(strchr(idle, ' '), NULL) > 0.001);
+    nx_buf_release(&out);
+    nx_workers_stop(workers);
+    nx_workers_free(workers);
+    nx_telemetry_free(telemetry);
 }
 
 enum { SENDERS = 4, PER_SENDER = 5000 };
@@ -280,6 +319,7 @@ int main(void)
         cmocka_unit_test(workers_start_and_stop_without_work),
         cmocka_unit_test(workers_free_without_start_runs_what_is_queued),
         cmocka_unit_test(post_beyond_capacity_is_refused_and_reply_is_not),
+        cmocka_unit_test(observed_workers_expose_mailbox_and_idle_time),
         cmocka_unit_test(tasks_of_many_senders_keep_each_senders_order),
         cmocka_unit_test(stop_lets_tasks_that_send_tasks_finish),
         cmocka_unit_test(stop_waits_for_handles_that_another_worker_closes),
