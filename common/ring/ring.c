@@ -35,7 +35,8 @@ static const struct nx_metric_desc metric_descs[] = {
     [NX_RING_HEARTBEAT_SECONDS] = {.kind = NX_HISTOGRAM,
                                    .name = "narthex_ring_heartbeat_seconds",
                                    .help = "Round trips of answered heartbeats.",
-                                   .buckets = nx_latency_buckets},
+                                   .buckets = nx_latency_buckets,
+                                   .bucket_count = NX_LATENCY_BUCKETS},
     [NX_RING_VIEW_VERSION] = {.kind = NX_GAUGE,
                               .name = "narthex_ring_view_version",
                               .help = "Version of the ring's view; grows with each change."},
@@ -212,7 +213,11 @@ enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members, struc
         ring->dirty = true;
         nx_ring_publish(ring);
         nx_ring_wake(ring);
-        err = ring->dirty && !ring->view ? NX_ERR_NOMEM : NX_OK;
+        err = ring->view ? NX_OK : NX_ERR_NOMEM;
+        if (before && ring->is_member && nx_roster_find(roster, ring->self_name) == SIZE_MAX) {
+            nx_log(ring->log, NX_LOG_WARN, "this node is no longer among ring.members",
+                   NX_S("node", ring->self_name));
+        }
     } else {
         before = roster;
         err = NX_ERR_NOMEM;
