@@ -1,8 +1,11 @@
 /* Scaling, addition and subtraction, plain and compensated.
  *
  * Addition brings both operands to the lower schema, one zero threshold and, for custom buckets, to
- * the bounds both have; then it merges their sides index by index. Buckets that went into a grown
- * zero bucket are dropped before the resolution is lowered, so that nothing is counted twice. Two
+ * the bounds both have; then it merges their sides index by index. Of the first operand, buckets
+ * that went into a grown zero bucket are dropped before its resolution is lowered; of the second
+ * one, buckets that end within the zero bucket are dropped after it. A bucket of the second operand
+ * that lowering lets reach beyond the zero bucket thus counts what the zero bucket has already: so
+ * Prometheus computes it, and results are to be its results. Two
  * operands of one layout (the usual case in an aggregation) are added array by array, without new
  * memory. */
 #include "common/base/alloc.h"
@@ -116,8 +119,7 @@ struct frame {
     int32_t schema;
     double zero_threshold;
     struct qry_side_bucket zero_a, zero_b;
-    double skip_a,
-        skip_b; /* threshold below which buckets went into the zero bucket; negative: none did */
+    double skip_a; /* the first operand's buckets up to here went into the zero bucket; < 0: none */
     double *bounds; /* custom */
     size_t bound_count;
     int32_t *map_a, *map_b; /* custom, bounds differ */
@@ -139,7 +141,6 @@ static void frame_zero(struct frame *f, const struct nx_histogram *a,
             break; /* not a number: nothing to reconcile */
     }
     f->skip_a = threshold_a == a->zero_threshold ? -1 : threshold_a;
-    f->skip_b = threshold_b == b->zero_threshold ? -1 : threshold_b;
     f->zero_threshold = threshold_a;
 }
 
@@ -186,7 +187,7 @@ static enum nx_err frame_of(struct frame *f, struct nx_arena *arena, const struc
                             const struct nx_histogram *acomp, const struct nx_histogram *b,
                             struct qry_histogram_notes *notes)
 {
-    *f = (struct frame){.skip_a = -1, .skip_b = -1};
+    *f = (struct frame){.skip_a = -1};
     if (qry_histogram_is_custom(a)) {
         f->schema = a->schema;
         if (same_bounds(a, b))
@@ -213,10 +214,14 @@ static void operand_init(struct operand *op, const struct frame *f, const struct
                          const struct nx_histogram *comp, bool negative, bool first)
 {
     qry_side_iter_init(&op->it, qry_histogram_side(h, comp, negative), h->schema, f->schema,
-                       first ? f->skip_a : f->skip_b);
+                       first ? f->skip_a : -1);
     op->it.map = first ? f->map_a : f->map_b;
     op->it.map_len = h->custom_count + 1;
     op->has = qry_side_next(&op->it, &op->bucket);
+    if (first || qry_histogram_is_custom(h))
+        return;
+    while (op->has && qry_histogram_bound(op->bucket.index, f->schema) <= f->zero_threshold)
+        op->has = qry_side_next(&op->it, &op->bucket);
 }
 
 static void add_bucket(struct qry_side_bucket *into, const struct qry_side_bucket *b, double sign,

@@ -147,7 +147,8 @@ bool qry_bucket_next(struct qry_bucket_iter *it, struct qry_bucket *out)
     while (it->phase != PHASE_END) {
         if (it->phase == PHASE_ZERO) {
             enter_phase(it, PHASE_SECOND_SIDE);
-            if (it->h->zero_count == 0 || qry_histogram_is_custom(it->h))
+            /* As in Prometheus, a negative or NaN zero count is no bucket. */
+            if (!(it->h->zero_count > 0) || qry_histogram_is_custom(it->h))
                 continue;
             *out = (struct qry_bucket){.lower = -it->h->zero_threshold,
                                        .upper = it->h->zero_threshold,
