@@ -224,9 +224,9 @@ struct qry_expr {
 
 /* Limits of a query's tree. Prometheus has none; they keep every recursion over a tree off the
  * stack's end. */
-#define QRY_MAX_NESTING 1000  /* parentheses, calls, signs within each other */
-#define QRY_MAX_DEPTH 2000    /* levels of a tree: a chain of binary operators leans to the left */
-#define QRY_MAX_REGEXES 10000 /* regular expressions in a query */
+#define QRY_MAX_NESTING 1000 /* parentheses, calls, signs within each other */
+#define QRY_MAX_DEPTH 2000   /* levels of a tree: a chain of binary operators leans to the left */
+#define QRY_MAX_REGEXES 1000 /* regular expressions in a query */
 
 /* A parsed query. Owns the arena with the tree and a copy of the text, and the matchers'
  * expressions. */

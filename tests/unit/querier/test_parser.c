@@ -390,7 +390,7 @@ static void limits_many_regular_expressions_are_refused(void **state)
     struct qry_query *query = NULL;
     struct nx_fail fail = {0};
     assert_int_equal(qry_parse(nx_view_of(text), &all_features, &query, &fail), NX_ERR_INVALID);
-    assert_non_null(strstr(fail.text, "too many regular expressions, the limit is 10000"));
+    assert_non_null(strstr(fail.text, "too many regular expressions, the limit is 1000"));
     nx_free(text);
     nx_free(matchers);
 }
