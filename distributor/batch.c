@@ -42,7 +42,11 @@ static size_t column_bytes(const struct dist_batch *batch)
 
 size_t dist_batch_memory_bytes(const struct dist_batch *batch)
 {
-    return batch->body_len + batch->arena.used_bytes + column_bytes(batch);
+    return batch->body_len + batch->arena.used_bytes + batch->series_count * sizeof *batch->series +
+           batch->sample_count * (sizeof *batch->timestamps + sizeof *batch->value_bits) +
+           batch->histogram_count * sizeof *batch->histograms +
+           batch->exemplar_count * sizeof *batch->exemplars +
+           batch->metadata_count * sizeof *batch->metadata;
 }
 
 void dist_batch_clear(struct dist_batch *batch, size_t keep_bytes)

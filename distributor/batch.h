@@ -78,7 +78,7 @@ void dist_batch_init(struct dist_batch *batch);
 void dist_batch_release(struct dist_batch *batch);
 /* Ready for the next request. Keeps memory up to `keep_bytes` of columns. */
 void dist_batch_clear(struct dist_batch *batch, size_t keep_bytes);
-/* Memory held now, body included. */
+/* Memory that this request takes: body, arena, and its part of the columns. */
 size_t dist_batch_memory_bytes(const struct dist_batch *batch);
 
 enum nx_err dist_batch_add_series(struct dist_batch *batch,

@@ -7,7 +7,7 @@
 #include "distributor/push.h"
 #include "distributor/push_quorum.h"
 
-enum { DIST_POOLED_BATCHES = 16, DIST_POOLED_BATCH_BYTES = 4 << 20 };
+enum { DIST_POOLED_BATCHES = 8, DIST_POOLED_BATCH_BYTES = 2 << 20 };
 
 struct dist_pusher {
     struct dist_pusher_options options;

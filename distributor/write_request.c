@@ -18,6 +18,9 @@
 /* Columns and labels take about as much as the decoded body itself. */
 enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000 };
 
+static const char overloaded_text[] =
+    "too many bytes of write requests in flight; retry, or raise distributor.max-inflight-bytes";
+
 struct write_request {
     struct dist_worker *worker;
     struct nx_http_request *http;
@@ -186,6 +189,20 @@ static enum nx_err read_tenant(const struct distributor *dist, struct nx_http_re
                           nx_http_request_header(http, DIST_TENANT_HEADER), tenant, fail);
 }
 
+/* A request of many small elements takes more than its size let expect: the rest is charged once it
+ * is known. */
+static enum nx_err charge_rest(struct distributor *dist, const struct dist_batch *batch,
+                               size_t *charged, struct nx_fail *fail)
+{
+    size_t taken = dist_batch_memory_bytes(batch);
+    if (taken <= *charged)
+        return NX_OK;
+    if (!dist_budget_charge(&dist->budget, taken - *charged))
+        return nx_fail_set(fail, NX_ERR_OVERLOADED, "%s", overloaded_text);
+    *charged = taken;
+    return NX_OK;
+}
+
 /* Takes over the batch and what was charged for it, in every case. */
 static void run(struct write_request *request, size_t decoded_len, struct dist_batch *batch,
                 size_t charged)
@@ -198,6 +215,8 @@ static void run(struct write_request *request, size_t decoded_len, struct dist_b
         err = read_tenant(dist, request->http, &tenant, &fail);
     if (!err)
         err = resolve(request, tenant, batch, &fail);
+    if (!err)
+        err = charge_rest(dist, batch, &charged, &fail);
     if (err) {
         dist_pusher_give_batch(request->worker->pusher, batch);
         dist_budget_discharge(&dist->budget, charged);
@@ -245,10 +264,7 @@ void dist_write_handle(struct nx_http_request *http, void *user)
     }
     size_t charged = decoded_len * MEMORY_PER_DECODED_BYTE;
     if (!dist_budget_charge(&dist->budget, charged)) {
-        respond(worker, http, 503,
-                "too many bytes of write requests in flight; retry, or raise "
-                "distributor.max-inflight-bytes",
-                started_ns);
+        respond(worker, http, 503, overloaded_text, started_ns);
         return;
     }
     nx_metric_add(dist->metrics, DIST_METRIC_DECODED_BYTES, 0, (double)decoded_len);
