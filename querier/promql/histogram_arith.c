@@ -102,6 +102,17 @@ static bool same_layout(const struct nx_histogram *a, const struct nx_histogram 
            same_bounds(a, b);
 }
 
+/* Whether no bucket lies within the histogram's own zero bucket, where addition passes it over. */
+static bool begins_beyond_zero(const struct nx_histogram *h)
+{
+    if (qry_histogram_is_custom(h))
+        return true;
+    return (h->positive_span_count == 0 ||
+            qry_histogram_bound(h->positive_spans[0].offset, h->schema) > h->zero_threshold) &&
+           (h->negative_span_count == 0 ||
+            qry_histogram_bound(h->negative_spans[0].offset, h->schema) > h->zero_threshold);
+}
+
 /* The hint of a sum; *collision when a reset met its opposite. */
 static enum nx_reset_hint join_hints(enum nx_reset_hint a, enum nx_reset_hint b, bool *collision)
 {
@@ -407,7 +418,7 @@ enum nx_err qry_histogram_kahan_add(struct nx_arena *arena, struct nx_histogram 
     }
     bool collision = false;
     enum nx_reset_hint hint = join_hints((*sum)->hint, h->hint, &collision);
-    if (same_layout(*sum, h)) {
+    if (same_layout(*sum, h) && begins_beyond_zero(h)) {
         add_same_layout(*sum, *comp, h);
     } else {
         struct nx_histogram new_sum, new_comp;

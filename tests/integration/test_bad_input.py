@@ -63,7 +63,7 @@ def test_truncated_protobuf_is_400(writer):
     [
         ({"a": "b"}, "metric name"),
         ({}, "metric name"),
-        ({"__name__": "m" * 3000}, "length"),
+        ({"__name__": "m" * 100000}, "length"),
         ({"__name__": "wide", **{f"l{i:05}": "v" for i in range(10000)}}, "label"),
         ({"__name__": "long", "a": "v" * 100000}, "length"),
     ],

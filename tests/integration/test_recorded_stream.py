@@ -47,17 +47,39 @@ def replayed(tmp_path_factory, remote_pb2):
         cluster.kill()
 
 
-def test_every_sample_is_stored_once(replayed):
-    counts = replayed.querier.query('sum(count_over_time({__name__!=""}[32m]))', 1795209911)
-    # The stream holds 1,186,964 samples; stale markers are stored but no query counts them.
-    stored = float(counts[0]["value"][1])
-    replicas = [node.metric("narthex_ingester_samples_appended_total") for node in replayed.ingesters]
-    assert replicas == [1186964.0] * 3
-    assert 1186964 - 3215 * 2 <= stored <= 1186964
-    series = replayed.querier.query('count(last_over_time({__name__!=""}[32m]))', 1795209911)
-    assert float(series[0]["value"][1]) == 3215
+# What the stream holds: 1,186,964 samples of 3,215 series, the stale markers among them.
+SAMPLES, SERIES, END = 1186964, 3215, 1795209911
 
 
+def test_every_sample_is_stored_once_on_each_replica(replayed):
+    for node in replayed.ingesters:
+        assert node.metric("narthex_ingester_samples_total", kind="float") == SAMPLES
+        assert node.metric("narthex_ingester_samples_total", kind="duplicate") == 0
+        assert node.metric("narthex_ingester_series") == SERIES
+
+
+def test_every_sample_is_read_once(replayed):
+    querier = replayed.querier
+    series = querier.query('count(last_over_time({__name__!=""}[32m]))', END)
+    assert float(series[0]["value"][1]) == SERIES
+    read = 0
+    for name in querier.get("/api/v1/label/__name__/values").json["data"]:
+        for found in querier.query(f"{name}[32m]", END):
+            read += len(found["values"])
+    assert read == SAMPLES - stale_markers()
+
+
+def stale_markers():
+    """Stale markers end a series and are not read; the stream is asked, not the store."""
+    import snappy
+
+    marker = struct.pack("<d", harness.STALE_NAN)
+    return sum(snappy.uncompress(body).count(b"\x09" + marker)
+               for body in requests_of("remote-write-1.0.bin.zst"))
+
+
+# The recorded answers are those of 2.42; 3.x drops the metric name at atan2 as at other arithmetic.
+CHANGED_SINCE = {"node_load1 atan2 node_load5"}
 ANSWERS = harness.TESTDATA / "prometheus-answers.json"
 
 
@@ -66,6 +88,8 @@ def test_recorded_answers_agree(replayed):
     entries = json.loads(ANSWERS.read_text())
     for entry in entries:
         query = entry["query"]
+        if query in CHANGED_SINCE:
+            continue
         want = entry["range"]["data"]
         got = replayed.querier.query_range(query, entry["start"], entry["end"], entry["step"])
         diff = harness.difference(want["resultType"], want["result"], got)
@@ -87,7 +111,7 @@ def test_metadata_is_kept(replayed):
 
 
 def test_answers_survive_a_restart(replayed):
-    query, at = "sum by (job) (count_over_time({__name__!=''}[10m]))", 1795209800
+    query, at = "sum by (job, __name__) (last_over_time({__name__!=''}[10m]))", 1795209800
     before = replayed.querier.query(query, at)
     for node in replayed.ingesters:
         node.kill()
