@@ -61,8 +61,8 @@ void nx_time_format_rfc3339(int64_t ms, char *out, size_t size)
     int64_t seconds = floor_div(ms, 1000);
     struct nx_civil c;
     nx_civil_from_unix(seconds, &c);
-    snprintf(out, size, "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day,
-             c.hour, c.minute, c.second, (int)((ms % 1000 + 1000) % 1000));
+    (void)snprintf(out, size, "%04" PRId64 "-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month,
+                   c.day, c.hour, c.minute, c.second, (int)((ms % 1000 + 1000) % 1000));
 }
 
 /* `count` digits at *at, a number of at most `max`; false otherwise. */

@@ -127,5 +127,5 @@ void nx_duration_format(int64_t ms, char *out, size_t size)
                         units[i].name);
         left %= unit_ms;
     }
-    snprintf(out, size, "%s", text);
+    (void)snprintf(out, size, "%s", text);
 }

@@ -50,7 +50,7 @@ enum nx_err nx_file_pread(int fd, uint64_t offset, void *bytes, size_t len, size
  * comes. */
 static enum nx_err read_to_end(int fd, size_t max_bytes, char **bytes, size_t *len)
 {
-    uint64_t size;
+    uint64_t size = 0;
     enum nx_err err = nx_file_size(fd, &size);
     if (err != NX_OK)
         return err;
@@ -98,7 +98,7 @@ enum nx_err nx_file_map(const char *path, struct nx_view *out)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return last_error();
-    uint64_t size;
+    uint64_t size = 0;
     enum nx_err err = nx_file_size(fd, &size);
     if (err == NX_OK && size == 0) {
         *out = (struct nx_view){.ptr = NULL, .len = 0};
@@ -207,6 +207,7 @@ char *nx_path_join(const char *dir, const char *name)
     memcpy(out, dir, dir_len);
     if (slash)
         out[dir_len] = '/';
-    memcpy(out + dir_len + slash, name, name_len + 1);
+    memcpy(out + dir_len + slash, name, name_len);
+    out[dir_len + slash + name_len] = '\0';
     return out;
 }

@@ -2,30 +2,38 @@
  * CRC-32C takes eight bytes per instruction where the CPU has it. */
 #include "common/base/hash.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+/* An empty run may have no address. */
+static inline const void *solid(const void *bytes, size_t len)
+{
+    assert(bytes || len == 0);
+    return bytes ? bytes : "";
+}
+
 uint64_t nx_hash64(const void *bytes, size_t len)
 {
-    return XXH3_64bits(len ? bytes : "", len);
+    return XXH3_64bits(solid(bytes, len), len);
 }
 
 uint64_t nx_hash64_seeded(const void *bytes, size_t len, uint64_t seed)
 {
-    return XXH3_64bits_withSeed(len ? bytes : "", len, seed);
+    return XXH3_64bits_withSeed(solid(bytes, len), len, seed);
 }
 
 struct nx_hash128 nx_hash128(const void *bytes, size_t len)
 {
-    XXH128_hash_t h = XXH3_128bits(len ? bytes : "", len);
+    XXH128_hash_t h = XXH3_128bits(solid(bytes, len), len);
     return (struct nx_hash128){.hi = h.high64, .lo = h.low64};
 }
 
 uint64_t nx_xxh64(const void *bytes, size_t len)
 {
-    return XXH64(len ? bytes : "", len, 0);
+    return XXH64(solid(bytes, len), len, 0);
 }
 
 /* The reflected polynomial 0x82F63B78, one byte at a time. */

@@ -191,9 +191,8 @@ static void put_double(struct nx_buf *line, enum nx_log_format format, double v)
     int n = 0;
     for (int digits = 15; digits <= 17; digits++) {
         n = snprintf(text, sizeof text, "%.*g", digits, v);
-        double back = strtod(text, NULL);
-        if (memcmp(&back, &v, sizeof v) == 0)
-            break;
+        if (!(strtod(text, NULL) < v) && !(strtod(text, NULL) > v))
+            break; /* NaN too */
     }
     if (format == NX_LOG_JSON && !isfinite(v))
         put_json_string(line, nx_view_make(text, (size_t)n));

@@ -54,11 +54,13 @@ static void put_value(struct nx_bits *bits, uint64_t delta, uint8_t *leading, ui
 
 enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t value_bits)
 {
-    struct nx_bits bits = {.used = 0};
+    struct nx_bits bits;
     size_t whole = app->count ? app->len : NX_CHUNK_HEADER_BYTES;
     if (app->free_bits) {
-        bits.bytes[0] = app->data[--whole];
-        bits.used = 8u - app->free_bits;
+        whole--;
+        nx_bits_init(&bits, app->data[whole], 8u - app->free_bits);
+    } else {
+        nx_bits_init(&bits, 0, 0);
     }
     uint64_t delta = (uint64_t)t - (uint64_t)app->last_t;
     uint8_t leading = app->leading;
@@ -75,13 +77,14 @@ enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t val
             put_time(&bits, (int64_t)(delta - app->delta));
         put_value(&bits, value_bits ^ app->value_bits, &leading, &trailing);
     }
-    size_t bytes = (bits.used + 7) / 8;
+    unsigned used = nx_bits_finish(&bits);
+    size_t bytes = (used + 7) / 8;
     enum nx_err err = nx_chunk_reserve(app, whole + bytes);
     if (err != NX_OK)
         return err;
     memcpy(app->data + whole, bits.bytes, bytes);
     app->len = (uint32_t)(whole + bytes);
-    app->free_bits = (uint8_t)(bytes * 8 - bits.used);
+    app->free_bits = (uint8_t)(bytes * 8 - used);
     app->leading = leading;
     app->trailing = trailing;
     app->delta = delta;
@@ -109,30 +112,40 @@ struct xor_iter {
     uint64_t value_bits;
 };
 
-static uint64_t read_time(struct nx_bit_reader *r)
+/* The codes of a time and the head of a value are 4 + 20 and 2 + 11 bits at most, so both come out
+ * of one look at the stream; only the long form of a time and the bits of a value take another. */
+enum { LONG_TIME = 4 };
+
+/* The change of delta; `*used` is what it took of `word`, or LONG_TIME where 64 bits follow. */
+static uint64_t decode_time(uint64_t word, unsigned *used)
 {
-    static const uint8_t sizes[] = {14, 17, 20};
-    for (unsigned i = 0; i < 4; i++) {
-        if (nx_bits_read(r, 1) != 0)
-            continue;
-        if (i == 0)
-            return 0;
-        unsigned size = sizes[i - 1];
-        uint64_t raw = nx_bits_read(r, size);
-        return raw > UINT64_C(1) << (size - 1) ? raw - (UINT64_C(1) << size) : raw;
+    static const uint8_t sizes[] = {0, 14, 17, 20};
+    unsigned ones = word == UINT64_MAX ? LONG_TIME : (unsigned)__builtin_clzll(~word);
+    if (ones == 0 || ones >= LONG_TIME) {
+        *used = ones ? LONG_TIME : 1;
+        return 0;
     }
-    return nx_bits_read(r, 64);
+    unsigned size = sizes[ones];
+    uint64_t raw = word << (ones + 1) >> (64 - size);
+    *used = ones + 1 + size;
+    return raw > UINT64_C(1) << (size - 1) ? raw - (UINT64_C(1) << size) : raw;
 }
 
-static void read_value(struct xor_iter *x)
+/* `word` is what comes next, of which `used` bits have been decoded. */
+static void read_value(struct xor_iter *x, uint64_t word, unsigned used)
 {
     struct nx_bit_reader *r = &x->reader;
-    if (nx_bits_read(r, 1) == 0)
+    word <<= used;
+    if (word >> 63 == 0) {
+        nx_bits_skip(r, used + 1);
         return;
-    if (nx_bits_read(r, 1) != 0) {
-        uint64_t window = nx_bits_read(r, 5 + 6);
-        unsigned leading = (unsigned)(window >> 6);
-        unsigned significant = (unsigned)(window & 0x3F);
+    }
+    if (word >> 62 == 2) {
+        nx_bits_skip(r, used + 2);
+    } else {
+        nx_bits_skip(r, used + 2 + 5 + 6);
+        unsigned leading = (unsigned)(word >> 57) & 0x1F;
+        unsigned significant = (unsigned)(word >> 51) & 0x3F;
         if (significant == 0)
             significant = 64;
         if (leading + significant > 64) {
@@ -145,6 +158,20 @@ static void read_value(struct xor_iter *x)
     x->value_bits ^= nx_bits_read(r, 64u - x->leading - x->trailing) << x->trailing;
 }
 
+/* The time of a sample from the third on. */
+static uint64_t read_time(struct nx_bit_reader *r, uint64_t *word, unsigned *used)
+{
+    *word = nx_bits_peek(r);
+    uint64_t dod = decode_time(*word, used);
+    if (*used == LONG_TIME) {
+        nx_bits_skip(r, LONG_TIME);
+        dod = nx_bits_read(r, 64);
+        *word = nx_bits_peek(r);
+        *used = 0;
+    }
+    return dod;
+}
+
 static bool read_sample(struct xor_iter *x)
 {
     struct nx_bit_reader *r = &x->reader;
@@ -154,9 +181,16 @@ static bool read_sample(struct xor_iter *x)
         x->value_bits = nx_bits_read(r, 64);
         return !r->failed;
     }
-    x->delta = x->read == 1 ? nx_bits_read_uvarint(r) : x->delta + read_time(r);
+    uint64_t word;
+    unsigned used = 0;
+    if (x->read == 1) {
+        x->delta = nx_bits_read_uvarint(r);
+        word = nx_bits_peek(r);
+    } else {
+        x->delta += read_time(r, &word, &used);
+    }
     int64_t t = (int64_t)((uint64_t)x->t + x->delta);
-    read_value(x);
+    read_value(x, word, used);
     if (r->failed || t <= x->t)
         return false;
     x->t = t;

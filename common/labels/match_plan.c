@@ -4,6 +4,7 @@
  * nesting. */
 #include "common/labels/match_plan.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "common/base/buf.h"
@@ -249,6 +250,7 @@ static struct nx_view drop_last_rune(struct nx_view v)
 
 static struct nx_view common_prefix(const struct nx_view *items, size_t count)
 {
+    assert(items && count > 0);
     struct nx_view out = items[0];
     for (size_t i = 1; i < count; i++) {
         size_t len = 0;
@@ -304,7 +306,8 @@ static bool find_literals(struct parse *p, struct nx_match_plan *plan)
         p->nomem = true;
         return false;
     }
-    memcpy(sorted, set.items, set.count * sizeof *sorted);
+    for (size_t i = 0; i < set.count; i++)
+        sorted[i] = set.items[i];
     qsort(sorted, set.count, sizeof *sorted, compare_views);
     plan->form = NX_FORM_LITERALS;
     plan->literals = set.items;

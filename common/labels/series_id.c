@@ -16,10 +16,26 @@ static size_t flat_size(struct nx_view tenant, struct nx_labels labels)
     return size;
 }
 
+/* Names and values are short: a call to memcpy for each costs more than the bytes. */
+static inline void copy_short(char *to, const char *from, size_t len)
+{
+    if (len > 16) {
+        memcpy(to, from, len);
+    } else if (len >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + len - 8, from + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + len - 4, from + len - 4, 4);
+    } else {
+        for (size_t i = 0; i < len; i++)
+            to[i] = from[i];
+    }
+}
+
 static inline char *put_view(char *at, struct nx_view v)
 {
-    if (v.len > 0)
-        memcpy(at, v.ptr, v.len);
+    copy_short(at, v.ptr, v.len);
     at[v.len] = SEPARATOR;
     return at + v.len + 1;
 }
