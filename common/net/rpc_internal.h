@@ -51,6 +51,8 @@ struct nx_rpc_request {
     bool begun;     /* and the HTTP answer has begun */
     bool waiting;   /* a frame was answered with false */
     bool canceled;
+    size_t burst_bytes; /* sent since the loop last turned, as far as we know */
+    struct nx_rpc_yield *yield;
 };
 
 struct nx_rpc_client {
@@ -88,6 +90,8 @@ const struct nx_rpc_method *nx_rpc_server_find(const struct nx_rpc_server *serve
                                                const char *method);
 /* The caller of the request went away. */
 void nx_rpc_request_canceled(struct nx_rpc_request *req);
+/* There is room for frames again. */
+void nx_rpc_request_drained(struct nx_rpc_request *req);
 
 /* --- rpc_local.c --- */
 enum nx_err nx_rpc_local_call(struct nx_rpc_call *call,

@@ -94,13 +94,9 @@ static void on_cancel(struct nx_task *task)
 static void on_drained(struct nx_task *task)
 {
     struct nx_rpc_local *local = CONTAINER(struct nx_rpc_local, drained, task);
-    struct nx_rpc_request *req = &local->request;
     atomic_store(&local->gate, GATE_OPEN);
-    if (!local->ended && req->waiting) {
-        req->waiting = false;
-        if (req->drained) {
-            req->drained(req->drained_user);
-        }
+    if (!local->ended) {
+        nx_rpc_request_drained(&local->request);
     }
     drop(local);
 }

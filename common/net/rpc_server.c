@@ -1,12 +1,24 @@
 /* Methods, and requests on the callee's side. A request over HTTP lives in the arena of its HTTP
  * request; one within the process is part of its nx_rpc_local. The HTTP answer of a stream begins
- * with its first frame, so that a failure before it still travels as a status. */
+ * with its first frame, so that a failure before it still travels as a status.
+ *
+ * A handler that streams from a loop is told to wait not only when the way is full but also after a
+ * burst of frames, until the loop has turned: a taker that keeps up would otherwise let it hold the
+ * worker for ever, and what was sent is only freed when the loop turns. */
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/net/rpc_internal.h"
+
+#define BURST_BYTES ((size_t)1 << 20)
+
+/* A turn of the loop that a stream waits for; outlives a request that ends meanwhile. */
+struct nx_rpc_yield {
+    struct nx_task task;
+    struct nx_rpc_request *req; /* NULL once it has ended */
+};
 
 enum nx_err nx_rpc_server_new(struct nx_http_server *http, struct nx_workers *workers,
                               struct nx_log *log, struct nx_rpc_server **out)
@@ -154,8 +166,9 @@ void nx_rpc_request_on_cancel(struct nx_rpc_request *req, void (*cancel)(void *u
     req->cancel_user = user;
 }
 
-static void drained(struct nx_rpc_request *req)
+void nx_rpc_request_drained(struct nx_rpc_request *req)
 {
+    req->burst_bytes = 0;
     if (req->waiting) {
         req->waiting = false;
         if (req->drained) {
@@ -166,7 +179,47 @@ static void drained(struct nx_rpc_request *req)
 
 static void on_http_drained(void *user)
 {
-    drained(user);
+    nx_rpc_request_drained(user);
+}
+
+static void on_yielded(struct nx_task *task)
+{
+    struct nx_rpc_yield *yield = (struct nx_rpc_yield *)(void *)task;
+    struct nx_rpc_request *req = yield->req;
+    nx_free(yield);
+    if (req) {
+        req->yield = NULL;
+        nx_rpc_request_drained(req);
+    }
+}
+
+/* Whether a turn of the loop is awaited now, which then calls `drained`. */
+static bool must_yield(struct nx_rpc_request *req, size_t sent_bytes)
+{
+    req->burst_bytes += sent_bytes;
+    if (req->burst_bytes < BURST_BYTES) {
+        return false;
+    }
+    if (!req->yield) {
+        struct nx_rpc_yield *yield = nx_calloc(1, sizeof(*yield));
+        if (!yield) {
+            return false;
+        }
+        yield->task.run = on_yielded;
+        yield->req = req;
+        req->yield = yield;
+        nx_worker_reply(nx_rpc_request_worker(req), &yield->task);
+    }
+    return true;
+}
+
+/* The request is about to end. */
+static void forget_yield(struct nx_rpc_request *req)
+{
+    if (req->yield) {
+        req->yield->req = NULL;
+        req->yield = NULL;
+    }
 }
 
 void nx_rpc_request_canceled(struct nx_rpc_request *req)
@@ -175,7 +228,7 @@ void nx_rpc_request_canceled(struct nx_rpc_request *req)
     if (req->cancel) {
         req->cancel(req->cancel_user);
     } else {
-        drained(req);
+        nx_rpc_request_drained(req);
     }
 }
 
@@ -201,6 +254,7 @@ void nx_rpc_reply_error(struct nx_rpc_request *req, enum nx_err err, const char 
 {
     assert(err != NX_OK && !req->begun);
     text = text ? text : nx_err_text(err);
+    forget_yield(req);
     if (req->local) {
         nx_rpc_local_reply(req->local, NULL, err, text);
         return;
@@ -233,6 +287,7 @@ bool nx_rpc_stream_frame(struct nx_rpc_request *req, struct nx_buf *message)
         return true;
     }
     bool more;
+    size_t len = message->len;
     if (req->local) {
         more = nx_rpc_local_frame(req->local, message);
     } else {
@@ -244,6 +299,7 @@ bool nx_rpc_stream_frame(struct nx_rpc_request *req, struct nx_buf *message)
         }
         more = nx_http_stream_write(req->http, message);
     }
+    more = more && !must_yield(req, len);
     req->waiting = !more;
     return more;
 }
@@ -270,6 +326,7 @@ static void end_http(struct nx_rpc_request *req, enum nx_err err, const char *te
 void nx_rpc_stream_end(struct nx_rpc_request *req)
 {
     assert(req->streaming);
+    forget_yield(req);
     if (req->local) {
         nx_rpc_local_reply(req->local, NULL, NX_OK, NULL);
     } else {
@@ -280,6 +337,7 @@ void nx_rpc_stream_end(struct nx_rpc_request *req)
 void nx_rpc_stream_fail(struct nx_rpc_request *req, enum nx_err err, const char *text)
 {
     assert(req->streaming && err != NX_OK);
+    forget_yield(req);
     if (req->local || !req->begun) {
         nx_rpc_reply_error(req, err, text);
     } else {

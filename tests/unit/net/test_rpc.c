@@ -695,6 +695,7 @@ static void close_cancels_every_call(bool local)
     close_clients(&p);
     for (size_t i = 0; i < 20; i++) {
         assert_int_equal(atomic_load(&o[i].times), 1);
+        assert_string_equal(o[i].text, nx_err_text(NX_ERR_CANCELED));
         assert_int_equal(o[i].err, NX_ERR_CANCELED);
     }
     finish(&p);
