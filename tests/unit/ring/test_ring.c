@@ -1,0 +1,670 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <netinet/in.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "common/base/alloc.h"
+#include "common/ring/placement.h"
+#include "common/ring/ring.h"
+#include "common/ring/roster.h"
+
+static void nap(void)
+{
+    usleep(1000);
+}
+
+/* --- the list of members ------------------------------------------------------------------------
+ */
+
+static enum nx_err parse(const char *members, struct nx_roster **out, struct nx_fail *fail)
+{
+    fail->text[0] = '\0';
+    return nx_roster_new(members, 64, 2, out, fail);
+}
+
+static void members_are_read_and_sorted_by_name(void **state)
+{
+    (void)state;
+    struct nx_roster *roster = NULL;
+    struct nx_fail fail;
+    assert_int_equal(
+        parse(" c@10.0.0.3:9902/z1, a@host-1.example:1/z2,b@[::1]:65535 ", &roster, &fail), NX_OK);
+    assert_int_equal(roster->count, 3);
+    assert_string_equal(roster->members[0].name, "a");
+    assert_string_equal(roster->members[0].address, "host-1.example:1");
+    assert_string_equal(roster->members[0].zone, "z2");
+    assert_string_equal(roster->members[1].address, "[::1]:65535");
+    assert_string_equal(roster->members[1].zone, "");
+    assert_int_equal(nx_roster_find(roster, "c"), 2);
+    assert_true(nx_roster_find(roster, "d") == SIZE_MAX);
+    assert_true(nx_roster_find(roster, "") == SIZE_MAX);
+    nx_roster_drop(roster);
+}
+
+static void members_bad_are_refused_with_the_entry(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *members;
+        const char *text;
+    } cases[] = {
+        {"", "ring.members: empty, expected name@host:port[/zone],..."},
+        {"  ", "ring.members: empty, expected name@host:port[/zone],..."},
+        {"a", "ring.members: \"a\": expected name@host:port[/zone]"},
+        {"a@h:1,", "ring.members: \"\": expected name@host:port[/zone]"},
+        {"a@h:1,,b@h:2", "ring.members: \"\": expected name@host:port[/zone]"},
+        {"@h:1", "ring.members: \"@h:1\": the name is not one (letters, digits, - . _)"},
+        {"a b@h:1", "ring.members: \"a b@h:1\": the name is not one (letters, digits, - . _)"},
+        {"a@h", "ring.members: \"a@h\": the address is not host:port"},
+        {"a@h:", "ring.members: \"a@h:\": the address is not host:port"},
+        {"a@:1", "ring.members: \"a@:1\": the address is not host:port"},
+        {"a@h:0", "ring.members: \"a@h:0\": the address is not host:port"},
+        {"a@h:65536", "ring.members: \"a@h:65536\": the address is not host:port"},
+        {"a@h:99999999999", "ring.members: \"a@h:99999999999\": the address is not host:port"},
+        {"a@::1:80", "ring.members: \"a@::1:80\": the address is not host:port"},
+        {"a@b@h:1", "ring.members: \"a@b@h:1\": the address is not host:port"},
+        {"a@h:1/", "ring.members: \"a@h:1/\": the zone is not a name (letters, digits, - . _)"},
+        {"a@h:1/z/y",
+         "ring.members: \"a@h:1/z/y\": the zone is not a name (letters, digits, - . _)"},
+        {"a@h:1,b@h:2,a@h:3", "ring.members: the name \"a\" occurs twice"},
+        {"a@h:1,b@h:1", "ring.members: \"a\" and \"b\" have the same address \"h:1\""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct nx_roster *roster = NULL;
+        struct nx_fail fail;
+        assert_int_equal(parse(cases[i].members, &roster, &fail), NX_ERR_CONFIG);
+        assert_string_equal(fail.text, cases[i].text);
+        assert_null(roster);
+    }
+}
+
+static bool fail_countdown(size_t size_bytes, void *user)
+{
+    (void)size_bytes;
+    long *left = user;
+    return (*left)-- != 0;
+}
+
+static void roster_allocation_failing_anywhere_is_out_of_memory(void **state)
+{
+    (void)state;
+    long n = 0;
+    for (; n < 100; n++) {
+        struct nx_roster *roster = NULL;
+        struct nx_fail fail;
+        long left = n;
+        nx_alloc_set_hook(fail_countdown, &left);
+        enum nx_err err = parse("a@h:1/x,b@h:2/y,c@h:3", &roster, &fail);
+        nx_alloc_set_hook(NULL, NULL);
+        if (err == NX_OK) {
+            nx_roster_drop(roster);
+            break;
+        }
+        assert_int_equal(err, NX_ERR_NOMEM);
+    }
+    assert_true(n >= 3 && n < 100);
+}
+
+/* --- rings without a network ---------------------------------------------------------------------
+ */
+
+static struct nx_ring_options options_of(const char *members)
+{
+    return (struct nx_ring_options){
+        .backend = "static",
+        .members = members,
+        .cluster = "test",
+        .partitions = 64,
+        .rf = 3,
+        .heartbeat_interval_ms = 40,
+        .heartbeat_timeout_ms = 200,
+        .self = {.name = "prober"},
+    };
+}
+
+static void options_bad_name_the_setting(void **state)
+{
+    (void)state;
+    struct nx_ring_options cases[6];
+    static const char *const texts[] = {
+        "ring.backend: expected static, got \"gossip\"",
+        "ring.partitions: expected 1 to 65536, got 0",
+        "ring.replication-factor: expected 1 to 64, got 0",
+        "ring.heartbeat-timeout: expected at least the heartbeat interval (40ms, not 0), got 39ms",
+        "node.name: \"x\" is not among ring.members, expected one of their names",
+        "ring.members: \"a\": expected name@host:port[/zone]",
+    };
+    for (size_t i = 0; i < 6; i++) {
+        cases[i] = options_of("a@h:1");
+    }
+    cases[0].backend = "gossip";
+    cases[1].partitions = 0;
+    cases[2].rf = 0;
+    cases[3].heartbeat_timeout_ms = 39;
+    cases[4].self = (struct nx_ring_self){.name = "x", .is_member = true};
+    cases[5].members = "a";
+    for (size_t i = 0; i < 6; i++) {
+        struct nx_ring *ring = NULL;
+        struct nx_fail fail = {.code = NX_OK};
+        assert_int_equal(nx_ring_new(&cases[i], nx_clock_system(), NULL, NULL, NULL, &ring, &fail),
+                         NX_ERR_CONFIG);
+        assert_string_equal(fail.text, texts[i]);
+        assert_null(ring);
+    }
+}
+
+static void view_before_start_shows_all_members_healthy(void **state)
+{
+    (void)state;
+    struct nx_ring_options options = options_of("b@h:2/z2,a@h:1/z1,c@h:3/z1");
+    struct nx_ring *ring = NULL;
+    struct nx_fail fail;
+    options.self = (struct nx_ring_self){.name = "b", .is_member = true, .incarnation = 7};
+    assert_int_equal(nx_ring_new(&options, nx_clock_system(), NULL, NULL, NULL, &ring, &fail),
+                     NX_OK);
+    struct nx_ring_view *view = nx_ring_acquire(ring);
+    assert_int_equal(view->member_count, 3);
+    assert_int_equal(view->partitions, 64);
+    assert_int_equal(nx_ring_write_quorum(view), 2);
+    assert_int_equal(nx_ring_read_quorum(view), 2);
+    assert_string_equal(view->members[0].name, "a");
+    assert_true(view->members[0].healthy);
+    assert_int_equal(view->members[0].state, NX_MEMBER_ACTIVE);
+    assert_int_equal(view->members[0].incarnation, 0);
+    assert_int_equal(view->members[1].state, NX_MEMBER_JOINING);
+    assert_int_equal(view->members[1].incarnation, 7);
+    for (uint32_t p = 0; p < 64; p++) {
+        const uint16_t *owners = nx_ring_owners(view, p);
+        assert_true(owners[0] < 3 && owners[1] < 3 && owners[2] < 3);
+    }
+    nx_ring_set_self_state(ring, NX_MEMBER_ACTIVE);
+    assert_int_equal(view->members[1].state, NX_MEMBER_JOINING);
+    struct nx_ring_view *later = nx_ring_acquire(ring);
+    assert_int_equal(later->members[1].state, NX_MEMBER_ACTIVE);
+    assert_true(later->version > view->version);
+    nx_ring_release(later);
+    nx_ring_report(ring, "a", NX_ERR_UNAVAILABLE);
+    nx_ring_report(ring, "nobody", NX_ERR_UNAVAILABLE);
+    nx_ring_free(ring);
+    assert_string_equal(view->members[2].name, "c");
+    nx_ring_release(view);
+}
+
+static void set_members_replaces_the_list_or_leaves_it(void **state)
+{
+    (void)state;
+    struct nx_ring_options options = options_of("a@h:1,b@h:2");
+    struct nx_ring *ring = NULL;
+    struct nx_fail fail;
+    assert_int_equal(nx_ring_new(&options, nx_clock_system(), NULL, NULL, NULL, &ring, &fail),
+                     NX_OK);
+    assert_int_equal(nx_ring_set_members(ring, "a@h:1,nonsense", &fail), NX_ERR_CONFIG);
+    struct nx_ring_view *view = nx_ring_acquire(ring);
+    assert_int_equal(view->member_count, 2);
+    assert_int_equal(nx_ring_owners(view, 0)[2], NX_PLACEMENT_NONE);
+    nx_ring_release(view);
+    assert_int_equal(nx_ring_set_members(ring, "a@h:1,b@h:2,c@h:3", &fail), NX_OK);
+    view = nx_ring_acquire(ring);
+    assert_int_equal(view->member_count, 3);
+    assert_true(nx_ring_owners(view, 0)[2] < 3);
+    nx_ring_release(view);
+    nx_ring_free(ring);
+}
+
+static void json_has_members_and_quorums(void **state)
+{
+    (void)state;
+    struct nx_ring_options options = options_of("a@h:1/z1");
+    struct nx_ring *ring = NULL;
+    struct nx_fail fail;
+    struct nx_buf out;
+    options.rf = 1;
+    assert_int_equal(nx_ring_new(&options, nx_clock_system(), NULL, NULL, NULL, &ring, &fail),
+                     NX_OK);
+    struct nx_ring_view *view = nx_ring_acquire(ring);
+    nx_buf_init(&out, 1 << 20);
+    nx_ring_view_print_json(view, &out);
+    nx_buf_append_char(&out, '\0');
+    assert_string_equal(
+        out.data,
+        "{\"cluster\":\"test\",\"version\":1,\"partitions\":64,"
+        "\"replicationFactor\":1,\"writeQuorum\":1,\"readQuorum\":1,"
+        "\"partitionsWhole\":64,\"partitionsBelowWriteQuorum\":0,\"partitionsBelowReadQuorum\":0,"
+        "\"members\":[{\"name\":\"a\",\"address\":\"h:1\",\"zone\":\"z1\",\"weight\":1,"
+        "\"state\":\"ACTIVE\",\"healthy\":true,\"incarnation\":\"0\",\"lastSeenMs\":0,"
+        "\"problem\":\"\",\"partitions\":64,\"primaryPartitions\":64}]}");
+    nx_buf_release(&out);
+    nx_ring_release(view);
+    nx_ring_free(ring);
+}
+
+static void ring_allocation_failing_anywhere_is_out_of_memory(void **state)
+{
+    (void)state;
+    long n = 0;
+    for (; n < 200; n++) {
+        struct nx_ring_options options = options_of("a@h:1,b@h:2");
+        struct nx_ring *ring = NULL;
+        struct nx_fail fail;
+        long left = n;
+        nx_alloc_set_hook(fail_countdown, &left);
+        enum nx_err err = nx_ring_new(&options, nx_clock_system(), NULL, NULL, NULL, &ring, &fail);
+        nx_alloc_set_hook(NULL, NULL);
+        if (err == NX_OK) {
+            nx_ring_free(ring);
+            break;
+        }
+        assert_int_equal(err, NX_ERR_NOMEM);
+        assert_null(ring);
+    }
+    assert_true(n > 5 && n < 200);
+}
+
+/* --- processes -----------------------------------------------------------------------------------
+ */
+
+struct process {
+    struct nx_workers *workers;
+    struct nx_http_server *http;
+    struct nx_rpc_server *rpc;
+    struct nx_rpc_client *client;
+    struct nx_telemetry *telemetry;
+    struct nx_ring *ring;
+    uint16_t port;
+    atomic_bool stopped;
+    bool running;
+};
+
+struct errand {
+    struct nx_task task;
+    void (*run)(void *arg);
+    void *arg;
+    sem_t done;
+};
+
+static void run_errand(struct nx_task *task)
+{
+    struct errand *errand = (struct errand *)task;
+    errand->run(errand->arg);
+    sem_post(&errand->done);
+}
+
+static void on_worker(struct process *p, void (*run)(void *arg), void *arg)
+{
+    struct errand errand = {.task = {.run = run_errand}, .run = run, .arg = arg};
+    sem_init(&errand.done, 0, 0);
+    nx_worker_reply(nx_workers_at(p->workers, 0), &errand.task);
+    while (sem_wait(&errand.done) != 0) {
+    }
+    sem_destroy(&errand.done);
+}
+
+/* Listens; the ring follows, once all ports are known. */
+static void open_process(struct process *p, uint16_t port)
+{
+    *p = (struct process){.running = true};
+    struct nx_workers_options options = {.count = 1, .name = "ring"};
+    struct nx_http_server_options http = {.host = "127.0.0.1", .port = port};
+    struct nx_fail fail;
+    assert_int_equal(nx_workers_new(&options, &p->workers), NX_OK);
+    assert_int_equal(nx_telemetry_new(&p->telemetry), NX_OK);
+    assert_int_equal(nx_http_server_new(&http, p->workers, NULL, NULL, &p->http), NX_OK);
+    assert_int_equal(nx_rpc_server_new(p->http, p->workers, NULL, &p->rpc), NX_OK);
+    assert_int_equal(nx_rpc_client_new(nx_workers_at(p->workers, 0), NULL, NULL, NULL, &p->client),
+                     NX_OK);
+    assert_int_equal(nx_http_server_listen(p->http, &fail), NX_OK);
+    p->port = nx_http_server_port(p->http);
+}
+
+static void start_ring(void *arg)
+{
+    struct process *p = arg;
+    assert_int_equal(nx_ring_start(p->ring, p->client), NX_OK);
+}
+
+static void run_process(struct process *p, const struct nx_ring_options *options)
+{
+    struct nx_fail fail = {.code = NX_OK};
+    assert_int_equal(
+        nx_ring_new(options, nx_clock_system(), p->rpc, NULL, p->telemetry, &p->ring, &fail),
+        NX_OK);
+    nx_ring_set_self_state(p->ring, NX_MEMBER_ACTIVE);
+    assert_int_equal(nx_workers_start(p->workers), NX_OK);
+    on_worker(p, start_ring, p);
+}
+
+static void on_flag(void *user)
+{
+    atomic_store((atomic_bool *)user, true);
+}
+
+static void on_ring_stopped(void *user)
+{
+    struct process *p = user;
+    nx_rpc_client_close(p->client, on_flag, &p->stopped);
+}
+
+static void stop_ring(void *arg)
+{
+    struct process *p = arg;
+    nx_ring_stop(p->ring, on_ring_stopped, p);
+}
+
+static void await_flag(atomic_bool *flag)
+{
+    while (!atomic_load(flag)) {
+        nap();
+    }
+    atomic_store(flag, false);
+}
+
+static void stop_process(struct process *p)
+{
+    if (!p->running) {
+        return;
+    }
+    p->running = false;
+    on_worker(p, stop_ring, p);
+    await_flag(&p->stopped);
+    nx_http_server_stop(p->http, 100, on_flag, &p->stopped);
+    await_flag(&p->stopped);
+    nx_workers_stop(p->workers);
+    nx_ring_free(p->ring);
+    nx_rpc_server_free(p->rpc);
+    nx_http_server_free(p->http);
+    nx_workers_free(p->workers);
+    nx_telemetry_free(p->telemetry);
+}
+
+/* A prober and three ingesters, which know each other by the names i0, i1, i2. */
+struct cluster {
+    struct process prober;
+    struct process ingesters[3];
+    char members[256];
+};
+
+static struct nx_ring_options ingester_options(const struct cluster *c, size_t i)
+{
+    static const char *const names[] = {"i0", "i1", "i2"};
+    struct nx_ring_options options = options_of(c->members);
+    options.self =
+        (struct nx_ring_self){.name = names[i], .is_member = true, .incarnation = 100 + i};
+    return options;
+}
+
+static void start_cluster(struct cluster *c)
+{
+    open_process(&c->prober, 0);
+    for (size_t i = 0; i < 3; i++) {
+        open_process(&c->ingesters[i], 0);
+    }
+    (void)snprintf(c->members, sizeof(c->members),
+                   "i0@127.0.0.1:%u,i1@127.0.0.1:%u,i2@127.0.0.1:%u", c->ingesters[0].port,
+                   c->ingesters[1].port, c->ingesters[2].port);
+    for (size_t i = 0; i < 3; i++) {
+        struct nx_ring_options options = ingester_options(c, i);
+        run_process(&c->ingesters[i], &options);
+    }
+    struct nx_ring_options options = options_of(c->members);
+    run_process(&c->prober, &options);
+}
+
+static void stop_cluster(struct cluster *c)
+{
+    stop_process(&c->prober);
+    for (size_t i = 0; i < 3; i++) {
+        stop_process(&c->ingesters[i]);
+    }
+}
+
+/* Waits until the prober sees the member as given; returns the milliseconds it took. */
+static uint64_t await_member(struct process *p, size_t member, bool healthy, uint64_t incarnation)
+{
+    uint64_t begin = nx_now_ns(nx_clock_system());
+    for (;;) {
+        struct nx_ring_view *view = nx_ring_acquire(p->ring);
+        const struct nx_member *m = &view->members[member];
+        bool as_wanted = m->healthy == healthy && (!incarnation || m->incarnation == incarnation);
+        nx_ring_release(view);
+        uint64_t took_ms = (nx_now_ns(nx_clock_system()) - begin) / 1000000;
+        if (as_wanted) {
+            return took_ms;
+        }
+        assert_true(took_ms < 10000);
+        nap();
+    }
+}
+
+static void members_alive_are_seen_with_state_and_incarnation(void **state)
+{
+    (void)state;
+    struct cluster c;
+    start_cluster(&c);
+    for (size_t i = 0; i < 3; i++) {
+        await_member(&c.prober, i, true, 100 + i);
+        await_member(&c.ingesters[0], i, true, 100 + i);
+    }
+    nx_ring_set_self_state(c.ingesters[1].ring, NX_MEMBER_LEAVING);
+    for (bool seen = false; !seen; nap()) {
+        struct nx_ring_view *view = nx_ring_acquire(c.prober.ring);
+        seen = view->members[1].state == NX_MEMBER_LEAVING;
+        assert_true(view->members[1].last_seen_ms > 0 || !seen);
+        nx_ring_release(view);
+    }
+    struct nx_buf out;
+    nx_buf_init(&out, 1 << 20);
+    nx_telemetry_expose(c.prober.telemetry, &out);
+    nx_buf_append_char(&out, '\0');
+    assert_non_null(strstr(out.data, "narthex_ring_members{state=\"ACTIVE\"} 2\n"));
+    assert_non_null(strstr(out.data, "narthex_ring_members{state=\"LEAVING\"} 1\n"));
+    assert_non_null(strstr(out.data, "narthex_ring_members_by_health{health=\"healthy\"} 3\n"));
+    nx_buf_release(&out);
+    stop_cluster(&c);
+}
+
+static void member_stopped_is_noticed_and_its_return_too(void **state)
+{
+    (void)state;
+    struct cluster c;
+    start_cluster(&c);
+    for (size_t i = 0; i < 3; i++) {
+        await_member(&c.prober, i, true, 100 + i);
+    }
+    uint16_t port = c.ingesters[2].port;
+    stop_process(&c.ingesters[2]);
+    await_member(&c.prober, 2, false, 0);
+    struct nx_ring_view *view = nx_ring_acquire(c.prober.ring);
+    assert_true(strlen(view->members[2].problem) > 0);
+    assert_string_equal(view->members[0].problem, "");
+    nx_ring_release(view);
+
+    open_process(&c.ingesters[2], port);
+    struct nx_ring_options options = ingester_options(&c, 2);
+    options.self.incarnation = 999;
+    run_process(&c.ingesters[2], &options);
+    await_member(&c.prober, 2, true, 999);
+    stop_cluster(&c);
+}
+
+static int listen_deaf(uint16_t *port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof(address);
+    assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
+static void member_silent_is_unhealthy_within_the_timeout(void **state)
+{
+    (void)state;
+    uint16_t port = 0;
+    int fd = listen_deaf(&port);
+    struct process p;
+    char members[64];
+    open_process(&p, 0);
+    (void)snprintf(members, sizeof(members), "deaf@127.0.0.1:%u", port);
+    struct nx_ring_options options = options_of(members);
+    run_process(&p, &options);
+    uint64_t took_ms = await_member(&p, 0, false, 0);
+    assert_true(took_ms > 100 && took_ms < 2000);
+    struct nx_ring_view *view = nx_ring_acquire(p.ring);
+    assert_true(strlen(view->members[0].problem) > 0);
+    nx_ring_release(view);
+    stop_process(&p);
+    close(fd);
+}
+
+static void await_problem(struct process *p, size_t member, const char *text)
+{
+    for (int i = 0; i < 10000; i++) {
+        struct nx_ring_view *view = nx_ring_acquire(p->ring);
+        bool seen = strcmp(view->members[member].problem, text) == 0;
+        nx_ring_release(view);
+        if (seen) {
+            return;
+        }
+        nap();
+    }
+    struct nx_ring_view *view = nx_ring_acquire(p->ring);
+    assert_string_equal(view->members[member].problem, text);
+    nx_ring_release(view);
+}
+
+static void member_of_another_cluster_is_shown_as_a_problem(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "belongs to cluster \"test\", not \"other\"",
+        "has ring.partitions 64, not 128",
+        "has ring.replication-factor 3, not 1",
+    };
+    for (size_t i = 0; i < 3; i++) {
+        struct cluster c;
+        start_cluster(&c);
+        struct process stranger;
+        open_process(&stranger, 0);
+        struct nx_ring_options options = options_of(c.members);
+        options.cluster = i == 0 ? "other" : options.cluster;
+        options.partitions = i == 1 ? 128 : options.partitions;
+        options.rf = i == 2 ? 1 : options.rf;
+        run_process(&stranger, &options);
+        for (size_t m = 0; m < 3; m++) {
+            await_problem(&stranger, m, texts[i]);
+            await_member(&stranger, m, false, 0);
+        }
+        stop_process(&stranger);
+        stop_cluster(&c);
+    }
+}
+
+static void member_under_another_name_is_shown_as_a_problem(void **state)
+{
+    (void)state;
+    struct cluster c;
+    start_cluster(&c);
+    struct process stranger;
+    open_process(&stranger, 0);
+    char members[128];
+    (void)snprintf(members, sizeof(members), "wrong@127.0.0.1:%u,zz@127.0.0.1:%u",
+                   c.ingesters[0].port, c.prober.port);
+    struct nx_ring_options options = options_of(members);
+    run_process(&stranger, &options);
+    await_problem(&stranger, 0, "is named \"i0\", not \"wrong\"");
+    await_problem(&stranger, 1, "\"prober\" is not an ingester");
+    stop_process(&stranger);
+    stop_cluster(&c);
+}
+
+static void set_members_while_running_keeps_what_is_known(void **state)
+{
+    (void)state;
+    struct cluster c;
+    struct nx_fail fail;
+    start_cluster(&c);
+    for (size_t i = 0; i < 3; i++) {
+        await_member(&c.prober, i, true, 100 + i);
+    }
+    char two[256];
+    (void)snprintf(two, sizeof(two), "i0@127.0.0.1:%u,i2@127.0.0.1:%u", c.ingesters[0].port,
+                   c.ingesters[2].port);
+    for (int i = 0; i < 50; i++) {
+        assert_int_equal(nx_ring_set_members(c.prober.ring, i % 2 ? c.members : two, &fail), NX_OK);
+        struct nx_ring_view *view = nx_ring_acquire(c.prober.ring);
+        assert_int_equal(view->member_count, i % 2 ? 3 : 2);
+        assert_int_equal(view->members[0].incarnation, 100);
+        nx_ring_release(view);
+        if (i % 7 == 0) {
+            nap();
+        }
+    }
+    await_member(&c.prober, 1, true, 101);
+    stop_cluster(&c);
+}
+
+static void report_of_a_failure_brings_the_probe_forward(void **state)
+{
+    (void)state;
+    struct cluster c;
+    start_cluster(&c);
+    struct process slow;
+    open_process(&slow, 0);
+    struct nx_ring_options options = options_of(c.members);
+    options.heartbeat_interval_ms = 2000;
+    options.heartbeat_timeout_ms = 8000;
+    run_process(&slow, &options);
+    for (size_t i = 0; i < 3; i++) {
+        await_member(&slow, i, true, 100 + i);
+    }
+    stop_process(&c.ingesters[1]);
+    usleep(250000); /* past the pause between probes */
+    uint64_t begin = nx_now_ns(nx_clock_system());
+    for (;;) {
+        nx_ring_report(slow.ring, "i1", NX_ERR_UNAVAILABLE);
+        nx_ring_report(slow.ring, "i0", NX_OK);
+        struct nx_ring_view *view = nx_ring_acquire(slow.ring);
+        bool noticed = !view->members[1].healthy && view->members[0].healthy;
+        nx_ring_release(view);
+        if (noticed) {
+            break;
+        }
+        assert_true((nx_now_ns(nx_clock_system()) - begin) / 1000000 < 1900);
+        nap();
+    }
+    stop_process(&slow);
+    stop_cluster(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_are_read_and_sorted_by_name),
+        cmocka_unit_test(members_bad_are_refused_with_the_entry),
+        cmocka_unit_test(roster_allocation_failing_anywhere_is_out_of_memory),
+        cmocka_unit_test(options_bad_name_the_setting),
+        cmocka_unit_test(view_before_start_shows_all_members_healthy),
+        cmocka_unit_test(set_members_replaces_the_list_or_leaves_it),
+        cmocka_unit_test(json_has_members_and_quorums),
+        cmocka_unit_test(ring_allocation_failing_anywhere_is_out_of_memory),
+        cmocka_unit_test(members_alive_are_seen_with_state_and_incarnation),
+        cmocka_unit_test(member_stopped_is_noticed_and_its_return_too),
+        cmocka_unit_test(member_silent_is_unhealthy_within_the_timeout),
+        cmocka_unit_test(member_of_another_cluster_is_shown_as_a_problem),
+        cmocka_unit_test(member_under_another_name_is_shown_as_a_problem),
+        cmocka_unit_test(set_members_while_running_keeps_what_is_known),
+        cmocka_unit_test(report_of_a_failure_brings_the_probe_forward),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
