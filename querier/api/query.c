@@ -249,7 +249,7 @@ bool qry_query_evaluate(struct qry_job *op)
         qry_job_warn(op, NX_VIEW("results truncated due to limit"));
     }
     op->annotated = result;
-    qry_result_writer_init(&state->writer, result, count);
+    qry_result_writer_init(&state->writer, result, count, state->params.start_ms);
     return true;
 }
 

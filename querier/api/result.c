@@ -4,9 +4,10 @@
 #include "querier/promql/histogram_math.h"
 
 void qry_result_writer_init(struct qry_result_writer *writer, const struct qry_result *result,
-                            size_t series_count)
+                            size_t series_count, int64_t at_ms)
 {
-    *writer = (struct qry_result_writer){.result = result, .series_count = series_count};
+    *writer =
+        (struct qry_result_writer){.result = result, .series_count = series_count, .at_ms = at_ms};
 }
 
 void qry_json_histogram(struct qry_json *json, const struct nx_histogram *h)
@@ -69,12 +70,11 @@ static void put_scalar(struct qry_json *json, const struct qry_point *point)
     qry_json_array_end(json);
 }
 
-static void put_string(struct qry_json *json, const struct qry_result *result)
+static void put_string(struct qry_json *json, int64_t at_ms, struct nx_view text)
 {
     qry_json_array(json);
-    put_seconds(
-        json, result->count > 0 && result->series[0].count > 0 ? result->series[0].points[0].t : 0);
-    qry_json_string(json, result->string);
+    put_seconds(json, at_ms);
+    qry_json_string(json, text);
     qry_json_array_end(json);
 }
 
@@ -180,7 +180,7 @@ bool qry_result_write(struct qry_result_writer *w, struct qry_json *json, size_t
     if (result->type == QRY_TYPE_SCALAR)
         put_scalar(json, &result->series[0].points[0]);
     else if (result->type == QRY_TYPE_STRING)
-        put_string(json, result);
+        put_string(json, w->at_ms, result->string);
     else if (!(result->type == QRY_TYPE_VECTOR ? write_vector(w, json, piece_bytes)
                                                : write_matrix(w, json, piece_bytes)))
         return false;

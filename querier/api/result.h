@@ -9,6 +9,7 @@
 struct qry_result_writer {
     const struct qry_result *result;
     size_t series_count; /* of the result, after the limit of the request */
+    int64_t at_ms;       /* time of the query, for a string */
     size_t series, point;
     enum { QRY_WRITE_HEAD, QRY_WRITE_FLOATS, QRY_WRITE_HISTOGRAMS, QRY_WRITE_END } phase;
     bool started; /* resultType is written */
@@ -16,7 +17,7 @@ struct qry_result_writer {
 };
 
 void qry_result_writer_init(struct qry_result_writer *writer, const struct qry_result *result,
-                            size_t series_count);
+                            size_t series_count, int64_t at_ms);
 /* Writes on, until the end (true) or until the output holds at least piece_bytes. */
 bool qry_result_write(struct qry_result_writer *writer, struct qry_json *json, size_t piece_bytes);
 /* `{"count":"..","sum":"..","buckets":[[rule,"lower","upper","count"],..]}` */

@@ -27,7 +27,7 @@ static char *written(const struct qry_result *result, size_t count, size_t piece
     nx_buf_init(&buf, sizeof text);
     qry_json_init(&json, &buf);
     qry_json_object(&json);
-    qry_result_writer_init(&writer, result, count);
+    qry_result_writer_init(&writer, result, count, 1500);
     for (int pieces = 0; !done; pieces++) {
         assert_true(pieces < 10000);
         done = qry_result_write(&writer, &json, piece_bytes);
