@@ -369,6 +369,8 @@ enum nx_err qry_aggregate_count_values(struct qry_aggregation *agg, struct nx_vi
         qry_matrix_release(&c.out);
         return err;
     }
+    /* the order of rows depends on when each value came first */
+    qry_matrix_sort(&c.out);
     *out = c.out;
     return NX_OK;
 }

@@ -302,8 +302,8 @@ static enum nx_err prepare(struct info_call *c, const struct qry_expr *expr)
 
     if (!(c->pool = qry_pool_new(c->ev)))
         return qry_no_memory(c->ev);
-    enum nx_err err =
-        qry_info_selector(&c->ev->names->arena, c->ev->query, expr, &c->selector, &c->name_matchers);
+    enum nx_err err = qry_info_selector(&c->ev->names->arena, c->ev->query, expr, &c->selector,
+                                        &c->name_matchers);
     if (err)
         return qry_no_memory(c->ev);
     if ((err = qry_grouping_init(&c->targets, c->ev, true, names + 1, 2, none)) ||

@@ -392,6 +392,9 @@ static enum nx_err match_all(struct match *m)
         err = fill_unmatched(m, r);
     if (err)
         return err;
+    /* the order of filled in rows depends on when each began */
+    if (m->matching->has_fill_lhs)
+        qry_matrix_sort(&m->out);
     qry_step_notes_record(&m->notes);
     return qry_matrix_check(m->scope, &m->out);
 }
