@@ -340,8 +340,7 @@ void nx_http_parse_release_held(struct nx_http_conn *conn)
 bool nx_http_parse_blocked(const struct nx_http_conn *conn)
 {
     return conn->held || conn->request_count >= NX_HTTP_MAX_PIPELINE ||
-           uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp) >
-               conn->shard->server->options.write_high_water_bytes;
+           conn->unsent_bytes > conn->shard->server->options.write_high_water_bytes;
 }
 
 static void parse_failed(struct nx_http_conn *conn, llhttp_errno_t err)

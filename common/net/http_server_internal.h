@@ -125,8 +125,8 @@ struct nx_http_request {
     struct nx_deflater *deflater;    /* of a compressed stream */
     struct nx_http_segment *pending; /* not yet given to the socket */
     struct nx_http_segment **last_pending;
-    size_t pending_bytes;
-    unsigned writing; /* segments given to the socket and not called back */
+    size_t unsent_bytes; /* of its segments, pending or given to the socket and not called back */
+    unsigned writing;    /* segments given to the socket and not called back */
     struct nx_http_segment first_segment;
     bool first_segment_used;
     void (*cancel)(void *user);
@@ -166,6 +166,7 @@ struct nx_http_conn {
     const char *feed_end;
     uint64_t feed;       /* counts them */
     uint64_t value_feed; /* the last one that ended within a header value */
+    size_t unsent_bytes; /* of all its requests */
     size_t extra_bytes;  /* trailers and chunk extensions of this request */
 
     bool reads;   /* uv_read_start is on */
@@ -329,8 +330,6 @@ void nx_http_segment_send(struct nx_http_segment *segment);
 /* The answer is complete as far as the handler is concerned. */
 void nx_http_answer_end(struct nx_http_request *req);
 void nx_http_flush(struct nx_http_conn *conn);
-/* Bytes of the request's answer, and of the socket's queue where it is its turn. */
-size_t nx_http_unsent(const struct nx_http_request *req);
 void nx_http_drop_pending(struct nx_http_request *req);
 
 /* http_response.c */

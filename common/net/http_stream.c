@@ -96,7 +96,7 @@ bool nx_http_stream_write(struct nx_http_request *req, struct nx_buf *piece)
     }
     send_chunk(req, &taken, false);
     if (req->conn->closing ||
-        nx_http_unsent(req) <= req->conn->shard->server->options.write_high_water_bytes) {
+        req->unsent_bytes <= req->conn->shard->server->options.write_high_water_bytes) {
         return true;
     }
     req->wants_drain = true;

@@ -2,9 +2,11 @@
  * it is given to libuv, then to libuv until it calls back, which it always does, with ECANCELED
  * after a close.
  *
- * `uv_write` never refuses, so the bound is ours: a stream is told to stop at the high-water mark
- * and called again at half of it, and no further request of the connection is read while its queue
- * is that high. */
+ * `uv_write` never refuses, so the bound is ours. What counts is what has not been called back, not
+ * what the socket has not taken: a segment's memory lives until its callback, and a writer that
+ * outruns the loop on a fast socket must give the loop a turn. A stream is told to stop at the
+ * high-water mark and called again at half of it, and no further request of the connection is read
+ * while that much is under way. */
 #include <assert.h>
 
 #include "common/base/alloc.h"
@@ -50,38 +52,28 @@ void nx_http_segment_free(struct nx_http_segment *segment)
     }
 }
 
+/* Frees a segment that was on its way. */
+static void retire(struct nx_http_segment *segment)
+{
+    segment->req->unsent_bytes -= segment->bytes;
+    segment->req->conn->unsent_bytes -= segment->bytes;
+    nx_http_segment_free(segment);
+}
+
 void nx_http_drop_pending(struct nx_http_request *req)
 {
     while (req->pending) {
         struct nx_http_segment *segment = req->pending;
         req->pending = segment->next;
-        nx_http_segment_free(segment);
+        retire(segment);
     }
     req->last_pending = &req->pending;
-    req->pending_bytes = 0;
-}
-
-static bool is_sending(const struct nx_http_request *req)
-{
-    for (const struct nx_http_request *at = req->conn->first; at != req; at = at->next) {
-        if (at->pending || at->answer != NX_ANSWER_ENDED) {
-            return false;
-        }
-    }
-    return true;
-}
-
-size_t nx_http_unsent(const struct nx_http_request *req)
-{
-    size_t queued =
-        is_sending(req) ? uv_stream_get_write_queue_size((const uv_stream_t *)&req->conn->tcp) : 0;
-    return queued + req->pending_bytes;
 }
 
 static void offer_drain(struct nx_http_request *req)
 {
     size_t low = req->conn->shard->server->options.write_high_water_bytes / 2;
-    if (req->wants_drain && nx_http_unsent(req) <= low) {
+    if (req->wants_drain && req->unsent_bytes <= low) {
         req->wants_drain = false;
         if (req->drained) {
             req->drained(req->drained_user);
@@ -98,7 +90,7 @@ static void on_written(uv_write_t *write, int status)
     if (status == 0) {
         nx_metric_add(conn->shard->server->metrics, NX_HTTP_SENT_BYTES, 0, (double)segment->bytes);
     }
-    nx_http_segment_free(segment);
+    retire(segment);
     req->writing--;
     if (status != 0 && !conn->closing) {
         nx_http_conn_abort(conn);
@@ -131,7 +123,7 @@ static bool submit(struct nx_http_segment *segment)
     }
     segment->write.data = segment;
     if (uv_write(&segment->write, stream, segment->parts, segment->part_count, on_written) != 0) {
-        nx_http_segment_free(segment);
+        retire(segment);
         return false;
     }
     req->writing++;
@@ -146,7 +138,6 @@ static bool submit_pending(struct nx_http_request *req)
         if (!req->pending) {
             req->last_pending = &req->pending;
         }
-        req->pending_bytes -= segment->bytes;
         if (!submit(segment)) {
             return false;
         }
@@ -198,7 +189,8 @@ void nx_http_segment_send(struct nx_http_segment *segment)
     segment->next = NULL;
     *req->last_pending = segment;
     req->last_pending = &segment->next;
-    req->pending_bytes += segment->bytes;
+    req->unsent_bytes += segment->bytes;
+    req->conn->unsent_bytes += segment->bytes;
     nx_http_flush(req->conn);
 }
 

@@ -20,6 +20,7 @@ struct streamer {
     bool compress;
     bool abort;
     bool waiting;
+    bool heeds_cancel;
     atomic_int stops;
     atomic_int drains;
     atomic_int cancels;
@@ -74,6 +75,9 @@ static void on_cancel(void *user)
 {
     struct streamer *streamer = user;
     atomic_fetch_add(&streamer->cancels, 1);
+    if (streamer->heeds_cancel) {
+        streamer->next = streamer->lines;
+    }
 }
 
 static void stream(struct nx_http_request *req, void *user)
@@ -204,10 +208,12 @@ static void stream_stops_at_high_water_until_drained(void **state)
     struct nx_buf expected = expected_lines(&streamer);
     client_open(&client, &fixture);
     client_text(&client, "GET /stream HTTP/1.1\r\n" HOST "\r\n");
-    for (int i = 0; i < 1000 && atomic_load(&streamer.stops) == 0; i++) {
-        uv_sleep(5);
+    /* until the sockets' buffers are full and nothing moves any more */
+    int drains = -1;
+    for (int i = 0; i < 50 && atomic_load(&streamer.drains) != drains; i++) {
+        drains = atomic_load(&streamer.drains);
+        uv_sleep(200);
     }
-    uv_sleep(100);
     assert_int_equal(atomic_load(&streamer.stops), atomic_load(&streamer.drains) + 1);
     assert_int_equal(atomic_load(&streamer.ends), 0);
     client_read(&client, &answer, false);
@@ -220,6 +226,44 @@ static void stream_stops_at_high_water_until_drained(void **state)
     answer_release(&answer);
     nx_buf_release(&expected);
     client_close(&client);
+    fixture_stop(&fixture, 1000);
+}
+
+static void *read_on(void *arg)
+{
+    const struct client *client = arg;
+    char *bytes = nx_alloc(1 << 20);
+    while (recv(client->fd, bytes, 1 << 20, 0) > 0) {
+    }
+    nx_free(bytes);
+    return NULL;
+}
+
+/* A client that takes everything at once never fills the socket: the stream must pause all the
+ * same, or its worker would do nothing else and its memory would grow. */
+static void stream_to_a_fast_client_leaves_the_worker_to_others(void **state)
+{
+    (void)state;
+    struct nx_http_server_options options = {.write_high_water_bytes = 100000};
+    struct streamer streamer = {.lines = 100000000, .line_bytes = 1000, .heeds_cancel = true};
+    struct fixture fixture;
+    struct client fast;
+    struct answer answer;
+    pthread_t reader;
+    start(&fixture, &streamer, &options);
+    client_open(&fast, &fixture);
+    client_text(&fast, "GET /stream HTTP/1.1\r\n" HOST "\r\n");
+    assert_int_equal(pthread_create(&reader, NULL, read_on, &fast), 0);
+    for (int i = 0; i < 20; i++) {
+        exchange(&fixture, "GET /text HTTP/1.1\r\n" HOST "\r\n", &answer);
+        answer_expect(&answer, 200, long_text);
+        answer_release(&answer);
+    }
+    assert_true(atomic_load(&streamer.stops) > 0);
+    shutdown(fast.fd, SHUT_RDWR);
+    pthread_join(reader, NULL);
+    client_close(&fast);
+    fixture_await_metric(&fixture, "narthex_http_connections", 0);
     fixture_stop(&fixture, 1000);
 }
 
@@ -645,6 +689,7 @@ int main(void)
         cmocka_unit_test(stream_is_sent_in_chunks),
         cmocka_unit_test(stream_to_http_1_0_ends_with_the_connection),
         cmocka_unit_test(stream_stops_at_high_water_until_drained),
+        cmocka_unit_test(stream_to_a_fast_client_leaves_the_worker_to_others),
         cmocka_unit_test(stream_behind_another_answer_is_bounded_too),
         cmocka_unit_test(aborted_stream_is_seen_as_broken),
         cmocka_unit_test(client_that_leaves_a_stream_cancels_it),
