@@ -393,8 +393,9 @@ static void gone_client_cancels_the_fetch(void **state)
 
 static size_t occurrences(const char *text, const char *what)
 {
-    size_t count = 0;
-    for (const char *at = text; (at = strstr(at, what)) != NULL; at++)
+    size_t count = 0, size = strlen(what);
+    const char *end = text + strlen(text);
+    for (const char *at = text; (at = memmem(at, (size_t)(end - at), what, size)) != NULL; at++)
         count++;
     return count;
 }
