@@ -22,3 +22,5 @@ set(LLHTTP_DIR /usr/share/llhttp CACHE PATH "Folder with llhttp.c, http.c and ap
 add_library(llhttp STATIC ${LLHTTP_DIR}/llhttp.c ${LLHTTP_DIR}/http.c ${LLHTTP_DIR}/api.c)
 find_path(LLHTTP_INCLUDE llhttp.h PATHS /usr/share/include/llhttp REQUIRED)
 target_include_directories(llhttp SYSTEM PUBLIC ${LLHTTP_INCLUDE})
+# Loose mode, the default of these sources, accepts what request smuggling is made of.
+target_compile_definitions(llhttp PUBLIC LLHTTP_STRICT_MODE=1)

@@ -86,8 +86,7 @@ static void serve_config(struct nx_http_request *req, void *user)
     nx_buf_release(&yaml);
 }
 
-/* --- reload: the settings belong to worker 0, the request to its own worker
- * ------------------------------ */
+/* --- reload: the settings belong to worker 0, the request to its own worker --- */
 
 struct reload_request {
     struct nx_task task;

@@ -12,9 +12,7 @@
 #include "cmd/process_internal.h"
 #include "common/base/alloc.h"
 
-/* --- drain
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- drain --- */
 
 struct client_close {
     struct nx_task task;
@@ -139,9 +137,7 @@ static void begin_drain(struct cmd_process *process)
                         on_http_stopped, process);
 }
 
-/* --- reload
- * --------------------------------------------------------------------------------------------------
- */
+/* --- reload --- */
 
 /* Every worker but the first waits while the first changes the settings, which all of them read. */
 struct reload_job {
@@ -219,9 +215,7 @@ enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail
     return err;
 }
 
-/* --- signals
- * -------------------------------------------------------------------------------------------------
- */
+/* --- signals --- */
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -255,9 +249,7 @@ static enum nx_err open_signals(struct cmd_process *process)
     return NX_OK;
 }
 
-/* --- set-up
- * --------------------------------------------------------------------------------------------------
- */
+/* --- set-up --- */
 
 /* Takes --config out of the arguments; the rest is for the settings. */
 static enum nx_err take_config_flag(struct cmd_process *process, int *argc, char **argv,
@@ -337,6 +329,8 @@ static enum nx_err open_net(struct cmd_process *process, struct nx_fail *fail)
     struct nx_workers_options options = {.count = (size_t)settings->workers, .name = "worker"};
     struct nx_log *log = NULL;
     enum nx_err err = nx_workers_new(&options, &process->workers);
+    if (!err)
+        err = nx_workers_observe(process->workers, process->telemetry);
     if (!err)
         err = open_server(process, "server.listen", settings->listen, &process->http, fail);
     if (!err && *settings->internal_listen)

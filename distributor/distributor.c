@@ -11,8 +11,7 @@
 
 enum { DRAIN_SLACK_MS = 1000, RETRY_AFTER_S = 1 };
 
-/* --- the real cluster
- * ------------------------------------------------------------------------------------------ */
+/* --- the real cluster --- */
 
 static struct dist_worker *worker_of(struct dist_cluster *cluster)
 {
@@ -41,9 +40,7 @@ static enum nx_err call(struct dist_cluster *cluster, const struct nx_rpc_call_o
     return nx_rpc_call(worker_of(cluster)->client, options, &handle);
 }
 
-/* --- drain
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- drain --- */
 
 static void on_drain_timer_closed(uv_handle_t *handle)
 {
@@ -104,9 +101,7 @@ void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
     drop_push(dist);
 }
 
-/* --- set-up
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- set-up --- */
 
 static void collect(void *user)
 {

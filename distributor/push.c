@@ -12,8 +12,7 @@
 #include "common/base/alloc.h"
 #include "distributor/push_internal.h"
 
-/* --- the budget
- * ---------------------------------------------------------------------------------------------- */
+/* --- the budget --- */
 
 bool dist_budget_charge(struct nx_http_budget *budget, size_t bytes)
 {
@@ -43,9 +42,7 @@ static bool budget_is_tight(struct nx_http_budget *budget)
            atomic_load_explicit(&budget->used_bytes, memory_order_relaxed) > budget->max_bytes / 2;
 }
 
-/* --- the pusher
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the pusher --- */
 
 enum nx_err dist_pusher_new(const struct dist_pusher_options *options, struct dist_pusher **out)
 {
@@ -93,8 +90,7 @@ void dist_pusher_give_batch(struct dist_pusher *pusher, struct dist_batch *batch
     nx_free(batch);
 }
 
-/* --- failures and refusals
- * ---------------------------------------------------------------------------------- */
+/* --- failures and refusals --- */
 
 void dist_push_note_failure(struct dist_push *push, const char *member, enum nx_err err,
                             const char *text)
@@ -165,9 +161,7 @@ static void describe_refusal(struct dist_push *push, const struct dist_row_refus
                       &why, labels);
 }
 
-/* --- the answer
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the answer --- */
 
 static enum nx_err failure_code(enum nx_err failure)
 {
@@ -270,9 +264,7 @@ void dist_push_leg_continues(struct dist_push *push)
         answer(push, NX_OK);
 }
 
-/* --- start
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- start --- */
 
 static enum nx_err prepare(struct dist_push *push)
 {

@@ -72,8 +72,7 @@ enum nx_err dist_push_route(struct dist_push *push) NX_WARN_UNUSED;
 /* Sends the leg; its end, also at once, is told by dist_push_leg_ended. */
 void dist_leg_start(struct dist_leg *leg);
 
-/* --- push.c, for the legs
- * ------------------------------------------------------------------------------- */
+/* --- push.c, for the legs --- */
 /* An owner failed: remembers the first for the answer's text. */
 void dist_push_note_failure(struct dist_push *push, const char *member, enum nx_err err,
                             const char *text);

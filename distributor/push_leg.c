@@ -41,8 +41,7 @@ static void observe(const struct dist_leg *leg, enum dist_leg_outcome outcome)
                       seconds_since(pusher, leg->started_ns));
 }
 
-/* --- sending
- * ---------------------------------------------------------------------------------------------- */
+/* --- sending --- */
 
 static enum nx_err choose_labels(struct dist_leg *leg)
 {
@@ -142,8 +141,7 @@ void dist_leg_start(struct dist_leg *leg)
                  err == NX_ERR_OVERLOADED ? "too many bytes unanswered" : nx_err_text(err));
 }
 
-/* --- the answer
- * -------------------------------------------------------------------------------------------- */
+/* --- the answer --- */
 
 enum row_mark { MARK_STORED, MARK_REFUSED, MARK_UNKNOWN };
 

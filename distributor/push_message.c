@@ -213,8 +213,7 @@ void dist_push_encode(struct nx_buf *out, const struct dist_push_part *part)
     put_varint(out, FIELD_INCARNATION, part->incarnation);
 }
 
-/* --- the answer
- * -------------------------------------------------------------------------------------------- */
+/* --- the answer --- */
 
 static void *allocate(void *user, size_t size)
 {

@@ -16,8 +16,7 @@ struct dist_life {
 
 enum { MAX_LIVES = UINT16_MAX };
 
-/* --- loads
- * ---------------------------------------------------------------------------------------------- */
+/* --- loads --- */
 
 struct dist_loads {
     pthread_mutex_t lock;
@@ -87,8 +86,7 @@ void dist_load_discharge(struct dist_load *load, size_t bytes)
     (void)before;
 }
 
-/* --- peers
- * ---------------------------------------------------------------------------------------------- */
+/* --- peers --- */
 
 void dist_peers_init(struct dist_peers *peers, struct dist_loads *loads, struct dist_cache *cache)
 {

@@ -140,7 +140,7 @@ enum nx_err dist_validate_labels(const struct dist_settings *limits, struct nx_l
             return err;
         if (i > 0 && nx_view_eq(labels[i - 1].name, labels[i].name))
             return refuse(fail, reason, DIST_REASON_LABEL_DUPLICATE, labels[i].name,
-                          "the series has two labels of the same name");
+                          "the series has a duplicate label name");
         named = named || nx_view_eq(labels[i].name, NX_LABEL_METRIC_NAME);
     }
     if (!named) {

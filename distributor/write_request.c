@@ -30,9 +30,7 @@ struct write_request {
     struct dist_refusals refusals; /* found before the push */
 };
 
-/* --- answers
- * ------------------------------------------------------------------------------------------------
- */
+/* --- answers --- */
 
 /* Remote write 1.0 has no written counts; Prometheus says 0. */
 static void put_written_headers(struct nx_http_request *http)
@@ -114,8 +112,7 @@ static void on_pushed(void *user, const struct dist_push_result *result)
         respond(request->worker, request->http, 204, "", request->started_ns);
 }
 
-/* --- the way in
- * ---------------------------------------------------------------------------------------------- */
+/* --- the way in --- */
 
 static void count_batch(const struct dist_batch *batch, uint64_t counts[DIST_KIND_COUNT])
 {

@@ -29,8 +29,7 @@ void ing_store_release(struct ing_store *store)
     nx_free(store->exemplars);
 }
 
-/* --- the batch
- * --------------------------------------------------------------------------------------- */
+/* --- the batch --- */
 
 static enum nx_err read_ids(struct ing_batch *batch, struct nx_arena *arena)
 {
@@ -122,8 +121,7 @@ enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *
     return err;
 }
 
-/* --- room
- * -------------------------------------------------------------------------------------------- */
+/* --- room --- */
 
 static size_t head_labels_bound(const struct ing_head *head, const struct ing_series *series)
 {
@@ -224,8 +222,7 @@ static enum nx_err take_room(struct ing_store *store, struct ing_part *part)
     return part->unknown && part->refused ? NX_OK : NX_ERR_NOMEM;
 }
 
-/* --- rows
- * -------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 struct applier {
     struct ing_store *store;
@@ -511,8 +508,7 @@ static enum nx_err apply_row(struct applier *a)
     return err;
 }
 
-/* --- records
- * ----------------------------------------------------------------------------------------- */
+/* --- records --- */
 
 struct entries {
     struct ing_record_writer writer;

@@ -24,8 +24,7 @@ struct ing_window_state {
 bool ing_window_is_ripe(const struct ing_window_state *window, const struct ing_window_rules *rules,
                         int64_t now_ms);
 
-/* --- the steps, each in a file of its own
- * --------------------------------------------------------------- */
+/* --- the steps, each in a file of its own --- */
 
 /* A run of consecutive windows of one tenant that go to one block. */
 struct ing_flush_target {

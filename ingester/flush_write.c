@@ -44,8 +44,7 @@ static struct ing_flush_target *target_of(struct write *write)
 
 static void write_next(struct write *write);
 
-/* --- on the shard
- * --------------------------------------------------------------------------------------- */
+/* --- on the shard --- */
 
 static void cut_run(struct ing_fan_slot *slot)
 {
@@ -135,8 +134,7 @@ static void slice_run(struct nx_task *task)
     to_lane(write);
 }
 
-/* --- on the lane
- * ---------------------------------------------------------------------------------------- */
+/* --- on the lane --- */
 
 static enum nx_err writer_open(struct write *write, struct ing_flush_target *target)
 {
@@ -246,8 +244,7 @@ static void lane_run(struct nx_job *job)
     }
 }
 
-/* --- worker 0
- * -------------------------------------------------------------------------------------------- */
+/* --- worker 0 --- */
 
 static void lane_done(struct nx_job *job)
 {

@@ -161,6 +161,10 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
     if (err == NX_OK)
         err = nx_lane_new("ing-flush", 1, FLUSH_QUEUE, &ing->flush_lane);
     if (err == NX_OK)
+        err = nx_lane_observe(ing->read_lane, deps->telemetry);
+    if (err == NX_OK)
+        err = nx_lane_observe(ing->flush_lane, deps->telemetry);
+    if (err == NX_OK)
         err = ing_flush_new(ing, &ing->flush);
     if (err == NX_OK)
         err = register_methods(ing);
@@ -190,8 +194,7 @@ void ing_reload(struct ingester *ing)
     atomic_store(&ing->limit.max, (size_t)ing->deps.settings->max_series);
 }
 
-/* --- the end
- * ------------------------------------------------------------------------------------------- */
+/* --- the end --- */
 
 struct stop {
     struct ingester *ing;

@@ -58,8 +58,7 @@ static inline struct ing_shard *ing_shard_of(struct ingester *ing, struct nx_ser
 bool ing_enter(struct ingester *ing) NX_WARN_UNUSED;
 void ing_leave(struct ingester *ing);
 
-/* --- asking the shards
- * ------------------------------------------------------------------------------- */
+/* --- asking the shards --- */
 
 /* One shard's share of a question. */
 struct ing_fan_slot {
@@ -90,8 +89,7 @@ void ing_fan_answer(struct ing_fan_slot *slot, enum nx_err err);
  */
 void ing_fan_again(struct ing_fan_slot *slot);
 
-/* --- RPC methods
- * -------------------------------------------------------------------------------------- */
+/* --- RPC methods --- */
 
 void ing_push_handle(struct nx_rpc_request *req, void *ing);
 void ing_select_handle(struct nx_rpc_request *req, void *ing);

@@ -109,8 +109,7 @@ static enum nx_err replay(const struct ing_open_options *options,
     return err;
 }
 
-/* --- a new generation
- * ---------------------------------------------------------------------------------- */
+/* --- a new generation --- */
 
 struct dump_file {
     const struct nx_fs *fs;

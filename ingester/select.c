@@ -102,8 +102,7 @@ static void select_end(struct select *select, enum nx_err err)
     select_free(select);
 }
 
-/* --- the heads
- * ---------------------------------------------------------------------------------------- */
+/* --- the heads --- */
 
 static void part_run(struct ing_fan_slot *slot)
 {
@@ -129,8 +128,7 @@ static void part_run(struct ing_fan_slot *slot)
     ing_fan_answer(slot, (enum nx_err)more);
 }
 
-/* --- gathering, on the lane
- * ---------------------------------------------------------------------------- */
+/* --- gathering, on the lane --- */
 
 static bool entry_eq(uint32_t at, const void *key, const void *user)
 {
@@ -251,8 +249,7 @@ static enum nx_err collect(struct select *select)
     return err;
 }
 
-/* --- frames, on the lane
- * ------------------------------------------------------------------------------- */
+/* --- frames, on the lane --- */
 
 /* The messages of one frame, in an arena of its own. */
 struct frame {
@@ -358,8 +355,7 @@ static void lane_run(struct nx_job *job)
         select->err = frame_build(select, &select->frames[select->frame_count++]);
 }
 
-/* --- the home worker
- * ----------------------------------------------------------------------------------- */
+/* --- the home worker --- */
 
 static void lane_done(struct nx_job *job);
 

@@ -111,8 +111,7 @@ static size_t part_total(const struct ask *ask)
     return total;
 }
 
-/* --- metadata
- * ----------------------------------------------------------------------------------------- */
+/* --- metadata --- */
 
 static enum nx_err add_metadata(struct part *part, const struct ing_metadata *item)
 {
@@ -188,8 +187,7 @@ void ing_metadata_handle(struct nx_rpc_request *req, void *user)
         ask_fail(ask, err);
 }
 
-/* --- exemplars
- * ---------------------------------------------------------------------------------------- */
+/* --- exemplars --- */
 
 struct found {
     struct nx_series_id series;

@@ -94,6 +94,8 @@ enum nx_err qry_new(const struct qry_deps *deps, struct querier **out, struct nx
     if (!err)
         err = nx_lane_new("query", (size_t)deps->settings->concurrency, LANE_CAPACITY, &qry->lane);
     if (!err)
+        err = nx_lane_observe(qry->lane, deps->telemetry);
+    if (!err)
         err = qry_metrics_register(qry);
     if (!err)
         err = qry_add_routes(qry);

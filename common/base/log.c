@@ -126,9 +126,7 @@ enum nx_err nx_log_level_parse(struct nx_view text, enum nx_log_level *out)
     return NX_ERR_INVALID;
 }
 
-/* --- values
- * -----------------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 static struct nx_view cut_value(struct nx_view text, bool *was_cut)
 {
@@ -200,9 +198,7 @@ static void put_double(struct nx_buf *line, enum nx_log_format format, double v)
         nx_buf_append(line, text, (size_t)n);
 }
 
-/* --- lines
- * ------------------------------------------------------------------------------------------------
- */
+/* --- lines --- */
 
 static void put_key(struct nx_buf *line, enum nx_log_format format, const char *key)
 {

@@ -13,9 +13,7 @@
 enum { INDEX_MAX = 1 << 30 };
 static const double EXACT_INTEGERS_END = 9007199254740992.0; /* 2^53 */
 
-/* --- copies
- * -----------------------------------------------------------------------------------------------
- */
+/* --- copies --- */
 
 static bool copy_array(struct nx_arena *arena, void *to, const void *from, size_t count,
                        size_t size_bytes)
@@ -53,8 +51,7 @@ struct nx_histogram *nx_histogram_copy(struct nx_arena *arena, const struct nx_h
     return out;
 }
 
-/* --- comparison
- * ------------------------------------------------------------------------------------------- */
+/* --- comparison --- */
 
 bool nx_histogram_is_stale(const struct nx_histogram *h)
 {
@@ -94,8 +91,7 @@ bool nx_histogram_identical(const struct nx_histogram *a, const struct nx_histog
                       sizeof *a->negative);
 }
 
-/* --- validation
- * ------------------------------------------------------------------------------------------- */
+/* --- validation --- */
 
 static bool sound_side(const struct nx_span *spans, size_t span_count, size_t bucket_count)
 {

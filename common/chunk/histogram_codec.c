@@ -21,9 +21,7 @@ bool nx_count_is_integer(double v, int64_t *out)
     return true;
 }
 
-/* --- layout
- * -----------------------------------------------------------------------------------------------
- */
+/* --- layout --- */
 
 static void put_spans(struct nx_buf *buf, const struct nx_span *spans, size_t count)
 {
@@ -112,9 +110,7 @@ enum nx_err nx_histogram_read_layout(struct nx_cursor *cur, struct nx_arena *are
     return err;
 }
 
-/* --- counts
- * -----------------------------------------------------------------------------------------------
- */
+/* --- counts --- */
 
 static bool all_integers(const double *values, size_t count)
 {

@@ -51,8 +51,7 @@ static double value_at(const struct nx_histogram *h, size_t i)
     return i < h->positive_count ? h->positive[i] : h->negative[i - h->positive_count];
 }
 
-/* --- writing a record
- * ------------------------------------------------------------------------------------- */
+/* --- writing a record --- */
 
 /* Changed bits: 0, or (leading zero bytes << 4 | bytes that follow), the bytes from the most
  * significant. */
@@ -165,9 +164,7 @@ static void put_empty(struct nx_buf *buf, const struct nx_chunk_appender *app, i
     put_time(buf, app, t);
 }
 
-/* --- state
- * ------------------------------------------------------------------------------------------------
- */
+/* --- state --- */
 
 static void *carve(char **at, const void *from, size_t size_bytes)
 {

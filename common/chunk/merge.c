@@ -37,8 +37,7 @@ struct merge_iter {
     int ended; /* 1 while samples come; then what next returns for ever: 0 or an error */
 };
 
-/* --- the heap
- * --------------------------------------------------------------------------------------------- */
+/* --- the heap --- */
 
 static void sift_down(struct merge_iter *m, size_t i)
 {
@@ -94,8 +93,7 @@ static enum nx_err settle_top(struct merge_iter *m, int got)
     return NX_OK;
 }
 
-/* --- opening
- * ---------------------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 /* Reads the first sample that is wanted and puts the iterator into the heap, or frees it. */
 static enum nx_err admit(struct merge_iter *m, struct nx_sample_iter *it)
@@ -148,8 +146,7 @@ static enum nx_err open_due(struct merge_iter *m)
     return err;
 }
 
-/* --- choosing
- * --------------------------------------------------------------------------------------------- */
+/* --- choosing --- */
 
 static bool in_step(const struct merge_iter *m, const struct source *s)
 {
@@ -221,8 +218,7 @@ static enum nx_err pass_last(struct merge_iter *m)
     return NX_OK;
 }
 
-/* --- the iterator
- * ----------------------------------------------------------------------------------------- */
+/* --- the iterator --- */
 
 static int merge_next(struct nx_sample_iter *it, struct nx_sample *out)
 {
@@ -313,9 +309,7 @@ enum nx_err nx_merge_iter_new(struct nx_sample_iter **iters, size_t count,
     return NX_OK;
 }
 
-/* --- chunks
- * -----------------------------------------------------------------------------------------------
- */
+/* --- chunks --- */
 
 static int compare_chunks(const void *left, const void *right)
 {

@@ -96,8 +96,7 @@ enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t val
     return NX_OK;
 }
 
-/* --- reading
- * ---------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 struct xor_iter {
     struct nx_sample_iter base;

@@ -64,8 +64,7 @@ struct nx_labels nx_labels_copy(struct nx_arena *arena, struct nx_labels labels)
     return (struct nx_labels){.items = items, .count = labels.count};
 }
 
-/* --- names and text
- * --------------------------------------------------------------------------------------- */
+/* --- names and text --- */
 
 static bool is_legacy(struct nx_view name, bool colon)
 {
@@ -135,8 +134,7 @@ void nx_labels_print(struct nx_buf *buf, struct nx_labels labels)
     nx_buf_append_char(buf, '}');
 }
 
-/* --- binary form
- * ------------------------------------------------------------------------------------------ */
+/* --- binary form --- */
 
 void nx_labels_encode(struct nx_buf *buf, struct nx_labels labels)
 {

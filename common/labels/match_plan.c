@@ -195,8 +195,7 @@ static bool parse_alternation(struct parse *p, unsigned depth, struct set *out)
     }
 }
 
-/* --- forms and prefixes
- * ----------------------------------------------------------------------------------- */
+/* --- forms and prefixes --- */
 
 /* Whether a '|' stands outside all groups (or might: escapes by \Q and odd classes count as such).
  */

@@ -20,8 +20,7 @@ struct nx_rpc_request;
 struct nx_rpc_client;
 struct nx_rpc_call;
 
-/* --- serving
- * ---------------------------------------------------------------------------------------- */
+/* --- serving --- */
 typedef void (*nx_rpc_handler)(struct nx_rpc_request *req, void *user);
 
 /* Routes on the HTTP server are added with each method; `workers` carry the local calls (round
@@ -55,8 +54,7 @@ bool nx_rpc_stream_frame(struct nx_rpc_request *req, struct nx_buf *message);
 void nx_rpc_stream_end(struct nx_rpc_request *req);
 void nx_rpc_stream_fail(struct nx_rpc_request *req, enum nx_err err, const char *text);
 
-/* --- calling; one client a worker
- * --------------------------------------------------------------------- */
+/* --- calling; one client a worker --- */
 /* `local` (may be NULL) and its address ("host:port", as members advertise it) for calls within the
  * process. */
 enum nx_err nx_rpc_client_new(struct nx_worker *worker, struct nx_log *log,

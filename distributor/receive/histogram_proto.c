@@ -222,8 +222,7 @@ enum nx_err dist_histogram_decode(struct nx_view message, struct nx_arena *arena
     return NX_OK;
 }
 
-/* --- resolution
- * ------------------------------------------------------------------------------------------ */
+/* --- resolution --- */
 
 static bool layout_fits(const struct nx_span *spans, size_t span_count, size_t bucket_count)
 {

@@ -172,8 +172,7 @@ static enum nx_err index_check(struct ing_block *block)
     return state == INDEX_GOOD ? NX_OK : NX_ERR_CORRUPT;
 }
 
-/* --- series
- * ------------------------------------------------------------------------------------------- */
+/* --- series --- */
 
 struct ing_block_iter {
     struct ing_block *block;
@@ -347,8 +346,7 @@ enum nx_err ing_block_verify(struct ing_block *block)
     return (enum nx_err)rc;
 }
 
-/* --- labels
- * ------------------------------------------------------------------------------------------- */
+/* --- labels --- */
 
 /* Whether any series of the pair is in the set. */
 static enum nx_err pair_meets(const struct ing_block_index *index, uint32_t pair,

@@ -226,8 +226,7 @@ enum nx_err ing_block_writer_add(struct ing_block_writer *writer, struct nx_seri
     return err == NX_OK ? flush_out(writer, WRITE_BYTES) : err;
 }
 
-/* --- the index
- * ---------------------------------------------------------------------------------------- */
+/* --- the index --- */
 
 static void section_begin(struct ing_block_writer *writer, enum ing_block_section kind)
 {

@@ -56,8 +56,7 @@ void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view byt
  * no record. */
 bool ing_record_next(struct ing_record_reader *reader, struct ing_record *out);
 
-/* --- payloads; the views of decoded ones alias the record
- * ------------------------------------------- */
+/* --- payloads; the views of decoded ones alias the record --- */
 
 /* SERIES, EXEMPLARS and METADATA begin with the tenant, followed by entries to the end. */
 struct ing_series_entry {

@@ -16,9 +16,7 @@
 #define ADMITTED_PER_THREAD 16
 #define PIECE_MAX_BYTES ((size_t)64 << 20)
 
-/* --- outcomes
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- outcomes --- */
 
 bool qry_job_fail(struct qry_job *op, enum qry_api_error error, const char *format, ...)
 {
@@ -109,9 +107,7 @@ void qry_job_warn(struct qry_job *op, struct nx_view text)
         op->warnings[op->warning_count++] = copy;
 }
 
-/* --- the end
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static void count_response(struct qry_job *op, int status)
 {
@@ -168,9 +164,7 @@ static void respond_whole(struct qry_job *op)
     op_free(op);
 }
 
-/* --- rendering
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- rendering --- */
 
 static void render_piece(struct qry_job *op)
 {
@@ -270,9 +264,7 @@ static void on_drained(void *user)
     render_on(op);
 }
 
-/* --- fetching
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- fetching --- */
 
 static void start_evaluation(struct qry_job *op)
 {
@@ -349,9 +341,7 @@ static void on_client_gone(void *user)
     qry_job_cancel(user);
 }
 
-/* --- the beginning
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- the beginning --- */
 
 static struct qry_job *op_new(struct nx_http_request *req, const struct qry_route *route)
 {

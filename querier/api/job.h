@@ -84,8 +84,7 @@ struct qry_job {
     struct nx_buf piece;
 };
 
-/* --- for the endpoints
- * ----------------------------------------------------------------------------------------- */
+/* --- for the endpoints --- */
 /* Always false, so that a step can end in `return qry_job_fail(...)`. */
 bool qry_job_fail(struct qry_job *op, enum qry_api_error error, const char *format, ...)
     NX_PRINTF(3, 4);
@@ -99,9 +98,7 @@ bool qry_job_ask(struct qry_job *op, const char *method, bool stream, struct nx_
 void qry_job_warn(struct qry_job *op, struct nx_view text);
 bool qry_job_nomem(struct qry_job *op);
 
-/* --- op.c
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- op.c --- */
 /* The HTTP handler; `user` is a struct qry_route. */
 struct qry_route {
     struct querier *qry;
@@ -112,9 +109,7 @@ void qry_job_handle(struct nx_http_request *req, void *user);
 /* On its worker: makes it end soon. */
 void qry_job_cancel(struct qry_job *op);
 
-/* --- respond.c
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- respond.c --- */
 void qry_respond_headers(struct querier *qry, struct nx_http_request *req);
 const char *qry_api_error_text(enum qry_api_error error);
 int qry_api_error_status(enum qry_api_error error);
@@ -123,9 +118,7 @@ void qry_envelope_begin(struct qry_job *op);
 void qry_envelope_end(struct qry_job *op);
 void qry_envelope_error(struct qry_job *op, struct nx_buf *out);
 
-/* --- endpoints.c
- * --------------------------------------------------------------------------------------------------
- */
+/* --- endpoints.c --- */
 const struct qry_endpoint *qry_endpoint_at(size_t i); /* NULL past the last */
 /* Names of the endpoints, for the metrics; NULL-terminated. */
 const char *const *qry_endpoint_labels(void);

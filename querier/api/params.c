@@ -114,9 +114,7 @@ enum nx_err qry_param_limit(struct nx_view text, uint64_t *limit, struct nx_fail
     return NX_OK;
 }
 
-/* --- U__ names
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- U__ names --- */
 
 static int hex_digit(char c)
 {

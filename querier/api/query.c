@@ -24,9 +24,7 @@ struct query_state {
     double prepared_s, evaluated_s;
 };
 
-/* --- parameters
- * -------------------------------------------------------------------------------------------------
- */
+/* --- parameters --- */
 
 static struct query_state *state_new(struct qry_job *op)
 {
@@ -127,9 +125,7 @@ static bool read_range(struct qry_job *op, struct query_state *state)
     return true;
 }
 
-/* --- plan
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- plan --- */
 
 static bool ask_selections(struct qry_job *op, const struct query_state *state)
 {
@@ -212,9 +208,7 @@ bool qry_query_range_prepare(struct qry_job *op)
            plan_query(op, state);
 }
 
-/* --- evaluation
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- evaluation --- */
 
 static bool evaluate(struct qry_job *op, struct query_state *state)
 {
@@ -253,9 +247,7 @@ bool qry_query_evaluate(struct qry_job *op)
     return true;
 }
 
-/* --- answer
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- answer --- */
 
 static void put_number(struct qry_json *json, const char *key, double v)
 {

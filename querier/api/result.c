@@ -51,8 +51,7 @@ static void put_point(struct qry_json *json, const struct qry_point *point)
     qry_json_array_end(json);
 }
 
-/* --- scalars and strings: a pair; the time is an ordinary JSON number
- * ------------------------------------------- */
+/* --- scalars and strings: a pair; the time is an ordinary JSON number --- */
 
 static void put_seconds(struct qry_json *json, int64_t ms)
 {
@@ -78,9 +77,7 @@ static void put_string(struct qry_json *json, int64_t at_ms, struct nx_view text
     qry_json_array_end(json);
 }
 
-/* --- vectors
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- vectors --- */
 
 static bool write_vector(struct qry_result_writer *w, struct qry_json *json, size_t piece_bytes)
 {
@@ -98,9 +95,7 @@ static bool write_vector(struct qry_result_writer *w, struct qry_json *json, siz
     return true;
 }
 
-/* --- matrices
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- matrices --- */
 
 static bool has_kind(const struct qry_result_series *s, bool histograms)
 {

@@ -58,9 +58,7 @@ static size_t apply_limit(struct qry_job *op, const struct listing *l, size_t co
     return (size_t)l->limit;
 }
 
-/* --- series
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- series --- */
 
 bool qry_series_prepare(struct qry_job *op)
 {
@@ -145,8 +143,7 @@ bool qry_series_render(struct qry_job *op, struct qry_json *json)
     return true;
 }
 
-/* --- labels and their values
- * ---------------------------------------------------------------------------------------- */
+/* --- labels and their values --- */
 
 static bool ask_labels(struct qry_job *op, struct listing *l, struct qry_matcher_set set)
 {

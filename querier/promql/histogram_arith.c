@@ -62,8 +62,7 @@ struct nx_histogram *qry_histogram_divide(struct nx_arena *arena, const struct n
     return out;
 }
 
-/* --- what both operands agree on
- * ------------------------------------------------------------------------- */
+/* --- what both operands agree on --- */
 
 static bool same_values(const double *a, size_t a_count, const double *b, size_t b_count)
 {
@@ -211,9 +210,7 @@ static enum nx_err frame_of(struct frame *f, struct nx_arena *arena, const struc
     return NX_OK;
 }
 
-/* --- merging
- * ------------------------------------------------------------------------------------------------
- */
+/* --- merging --- */
 
 struct operand {
     struct qry_side_iter it;
@@ -364,8 +361,7 @@ enum nx_err qry_histogram_sub(struct nx_arena *arena, const struct nx_histogram 
     return err;
 }
 
-/* --- compensated
- * --------------------------------------------------------------------------------------------- */
+/* --- compensated --- */
 
 static void inc_arrays(double *sums, double *comps, const double *values, size_t count)
 {

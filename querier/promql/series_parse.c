@@ -56,8 +56,8 @@ static bool parse_label_set(struct qry_parser *p, struct nx_labels_builder *buil
 
 static bool parse_metric(struct qry_parser *p, struct nx_labels_builder *builder, size_t *consumed)
 {
-    bool named = qry_is_metric_word(qry_peek(p));
-    if (named) {
+    p->context.where = "series values";
+    if (qry_is_metric_word(qry_peek(p))) {
         struct qry_token name = qry_take(p);
         nx_labels_builder_set(builder, NX_LABEL_METRIC_NAME, name.text);
         *consumed = qry_token_end(&name);

@@ -19,9 +19,7 @@ struct qry_cluster_source {
     size_t count;
 };
 
-/* --- planning
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- planning --- */
 
 static bool matcher_eq(const struct nx_matcher *a, const struct nx_matcher *b)
 {
@@ -90,9 +88,7 @@ enum nx_err qry_selection_plan(struct nx_arena *arena, const struct qry_select *
     return NX_OK;
 }
 
-/* --- reading
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 static const struct group *find_group(const struct qry_cluster_source *source,
                                       const struct qry_select *select)

@@ -44,9 +44,7 @@ struct qry_fanout {
     char incomplete[400];
 };
 
-/* --- what came
- * -------------------------------------------------------------------------------------------------
- */
+/* --- what came --- */
 
 static bool request_complete(struct qry_fanout *f, size_t request, uint32_t *missing)
 {
@@ -126,9 +124,7 @@ static void judge(struct qry_fanout *f)
         f->err = late ? NX_ERR_TIMEOUT : NX_ERR_UNAVAILABLE;
 }
 
-/* --- ending
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- ending --- */
 
 static void on_timer_closed(uv_handle_t *handle)
 {
@@ -180,9 +176,7 @@ static void fail_all(struct qry_fanout *f, enum nx_err err, const char *text)
     cancel_pending(f);
 }
 
-/* --- calls
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- calls --- */
 
 static enum nx_err keep(struct call *call, struct nx_view message)
 {
@@ -271,9 +265,7 @@ static void send_call(struct call *call)
         f->pending++;
 }
 
-/* --- starting
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- starting --- */
 
 static bool may_answer(const struct nx_member *member, bool only_healthy)
 {
@@ -349,9 +341,7 @@ void qry_fanout_cancel(struct qry_fanout *fanout)
         fail_all(fanout, NX_ERR_CANCELED, nx_err_text(NX_ERR_CANCELED));
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 enum nx_err qry_fanout_outcome(const struct qry_fanout *fanout, const char **incomplete,
                                struct nx_fail *fail)

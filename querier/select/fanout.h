@@ -45,8 +45,7 @@ enum nx_err qry_fanout_start(const struct qry_fanout_options *options,
 /* `done` follows. */
 void qry_fanout_cancel(struct qry_fanout *fanout);
 
-/* --- after done
- * -------------------------------------------------------------------------------------------- */
+/* --- after done --- */
 /* NX_OK: complete, or good enough (*incomplete says what is missing, "" if nothing; valid until the
  * release). NX_ERR_LIMIT, _TIMEOUT, _CANCELED, _UNAVAILABLE ... with a text for the user. */
 enum nx_err qry_fanout_outcome(const struct qry_fanout *fanout, const char **incomplete,

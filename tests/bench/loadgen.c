@@ -73,9 +73,7 @@ static void sleep_ns(uint64_t ns)
         continue;
 }
 
-/* --- bodies
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- bodies --- */
 
 static enum nx_err make_body(const struct run *run, uint64_t item, struct nx_buf *raw,
                              struct nx_buf *packed)
@@ -132,9 +130,7 @@ static enum nx_err make_bodies(struct run *run)
     return err;
 }
 
-/* --- sending
- * --------------------------------------------------------------------------------------------------
- */
+/* --- sending --- */
 
 /* The next item whose predecessor is in; false at the end. */
 static bool take_item(struct run *run, uint64_t *item)
@@ -267,9 +263,7 @@ static enum nx_err run_all(struct run *run)
     return err;
 }
 
-/* --- reports
- * --------------------------------------------------------------------------------------------------
- */
+/* --- reports --- */
 
 static int by_value(const void *a, const void *b)
 {
@@ -334,9 +328,7 @@ static void print_expected(const struct load_options *load)
     (void)printf("\n]}\n");
 }
 
-/* --- arguments
- * --------------------------------------------------------------------------------------------------
- */
+/* --- arguments --- */
 
 static const char usage[] =
     "usage: loadgen --url=URL [options]\n"

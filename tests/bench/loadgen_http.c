@@ -46,9 +46,7 @@ bool load_url_parse(const char *text, struct load_url *out)
     return snprintf(out->path, sizeof out->path, "%s", path) < (int)sizeof out->path;
 }
 
-/* --- the answer
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the answer --- */
 
 static int on_field(llhttp_t *parser, const char *at, size_t len)
 {
@@ -120,8 +118,7 @@ static void read_answer(struct load_conn *conn, struct load_answer *answer)
     answer->retry_after_s = strtod(conn->number, NULL);
 }
 
-/* --- the connection
- * --------------------------------------------------------------------------------------------- */
+/* --- the connection --- */
 
 static void disconnect(struct load_conn *conn)
 {

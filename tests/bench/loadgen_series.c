@@ -57,9 +57,7 @@ static struct slot_shape shape_of(unsigned slot)
     return (struct slot_shape){"kube_pod_info", KIND_CONSTANT, slot - 93};
 }
 
-/* --- values
- * -------------------------------------------------------------------------------------------------
- */
+/* --- values --- */
 
 static uint64_t mix(uint64_t x)
 {
@@ -115,9 +113,7 @@ double load_value(const struct load_options *options, uint64_t series, uint64_t 
     return 1;
 }
 
-/* --- churn
- * --------------------------------------------------------------------------------------------------
- */
+/* --- churn --- */
 
 /* Each series starts somewhere between two replacements, so that they spread over the scrapes. */
 static uint64_t generation(const struct load_options *options, uint64_t series, uint64_t scrape)
@@ -126,8 +122,7 @@ static uint64_t generation(const struct load_options *options, uint64_t series, 
     return (uint64_t)floor((double)scrape * options->churn + phase);
 }
 
-/* --- label sets
- * --------------------------------------------------------------------------------------------- */
+/* --- label sets --- */
 
 struct slot_template {
     char *bytes; /* the TimeSeries with its head, up to the Sample */
@@ -244,9 +239,7 @@ void load_template_free(struct load_template *template)
     nx_free(template);
 }
 
-/* --- requests
- * -----------------------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 uint64_t load_batches(const struct load_options *options)
 {
@@ -302,8 +295,7 @@ void load_encode(const struct load_template *template, const struct load_options
     }
 }
 
-/* --- what must be there
- * ----------------------------------------------------------------------------------------- */
+/* --- what must be there --- */
 
 struct total { /* Neumaier's sum */
     double sum, correction;

@@ -94,16 +94,14 @@ struct pt_file {
     size_t capacity;
 };
 
-/* --- promqltest_parse.c: the blocks of a file
- * ------------------------------------------------------------- */
+/* --- promqltest_parse.c: the blocks of a file --- */
 /* NX_ERR_* only where the file cannot be read; damaged blocks become PT_BROKEN commands. */
 enum nx_err pt_file_read(const char *path, struct pt_file *out,
                          struct nx_fail *fail) NX_WARN_UNUSED;
 enum nx_err pt_file_parse(struct pt_file *file, struct nx_fail *fail) NX_WARN_UNUSED;
 void pt_file_release(struct pt_file *file);
 
-/* --- promqltest_series.c: `<metric> <values>`
- * ---------------------------------------------------------------- */
+/* --- promqltest_series.c: `<metric> <values>` --- */
 enum nx_err pt_parse_series(struct nx_view line, struct nx_arena *arena, struct pt_series *out,
                             struct nx_fail *fail) NX_WARN_UNUSED;
 /* `<metric>@st <offsets>`; `count` positions. */
@@ -113,21 +111,18 @@ enum nx_err pt_parse_starts(struct nx_view line, struct nx_arena *arena, struct 
 /* Go's base-0 integer, else a float: a line that is a scalar expectation. */
 bool pt_parse_number(struct nx_view text, double *out);
 
-/* --- promqltest_histogram.c: `{{...}}`
- * ------------------------------------------------------------------------ */
+/* --- promqltest_histogram.c: `{{...}}` --- */
 /* Reads one histogram at the start of *text and moves *text behind it. */
 enum nx_err pt_parse_histogram(struct nx_view *text, struct nx_arena *arena,
                                struct nx_histogram **out, bool *hint_set,
                                struct nx_fail *fail) NX_WARN_UNUSED;
 
-/* --- promqltest_nhcb.c
- * ---------------------------------------------------------------------------------------- */
+/* --- promqltest_nhcb.c --- */
 /* Appends the custom-bucket histograms of the classic ones among these series. */
 enum nx_err pt_append_nhcb(struct memory_source *memory, const struct pt_series_list *series,
                            int64_t step_ms, struct nx_fail *fail) NX_WARN_UNUSED;
 
-/* --- promqltest_compare.c
- * --------------------------------------------------------------------------------------- */
+/* --- promqltest_compare.c --- */
 bool pt_almost_equal(double a, double b);
 /* Each returns whether the expectation holds, and appends what was expected and what came to `why`.
  * `range` chooses the comparison of a range query. */
@@ -140,8 +135,7 @@ bool pt_compare_annotations(const struct pt_eval *eval, const struct qry_result 
                             struct nx_buf *why);
 bool pt_compare_failure(const struct pt_eval *eval, struct nx_view text, struct nx_buf *why);
 
-/* --- promqltest_run.c
- * --------------------------------------------------------------------------------------------- */
+/* --- promqltest_run.c --- */
 struct pt_options {
     bool reruns; /* also pinned by @ and as range queries, as Prometheus's runner does */
 };

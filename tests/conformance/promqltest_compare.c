@@ -24,9 +24,7 @@ bool pt_almost_equal(double a, double b)
     return diff / fmin(sum, DBL_MAX) < EPSILON;
 }
 
-/* --- histograms
- * --------------------------------------------------------------------------------------------------
- */
+/* --- histograms --- */
 
 static bool spans_equal(const struct nx_span *a, size_t a_count, const struct nx_span *b,
                         size_t b_count)
@@ -90,9 +88,7 @@ static bool point_fits(const struct pt_value *expected, const struct qry_point *
     return pt_almost_equal(expected->value, got->value);
 }
 
-/* --- writing
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static void put_value(struct nx_buf *out, double value, const struct nx_histogram *h,
                       bool with_hint)
@@ -165,9 +161,7 @@ static bool differs(const struct pt_command *cmd, const struct qry_result *resul
     return false;
 }
 
-/* --- results
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- results --- */
 
 /* The position among the expected lines (the last one of these labels), or count. */
 static size_t find_expected(const struct pt_command *cmd, struct nx_labels labels)
@@ -326,8 +320,7 @@ bool pt_compare_step(const struct pt_command *cmd, const struct qry_result *resu
     return fits || differs(cmd, result, why);
 }
 
-/* --- annotations and failures
- * ---------------------------------------------------------------------------------------- */
+/* --- annotations and failures --- */
 
 static bool pattern_matches(const struct pt_pattern *pattern, struct nx_view text)
 {

@@ -75,9 +75,7 @@ static enum nx_err put_pattern(struct nx_arena *arena, struct pt_patterns *patte
     return NX_OK;
 }
 
-/* --- eval
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- eval --- */
 
 static enum nx_err parse_eval_line(struct reader *r, struct pt_command *cmd, struct nx_fail *fail)
 {
@@ -283,9 +281,7 @@ static enum nx_err parse_eval(struct reader *r, struct pt_command *cmd, struct n
     return err;
 }
 
-/* --- load
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- load --- */
 
 struct pending_start {
     struct nx_labels labels;
@@ -341,9 +337,7 @@ static enum nx_err parse_load(struct reader *r, struct pt_command *cmd, struct n
     return err;
 }
 
-/* --- the file
- * ---------------------------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 static void skip_block(struct reader *r)
 {

@@ -9,9 +9,7 @@
 
 #define NS_PER_S UINT64_C(1000000000)
 
-/* --- load
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- load --- */
 
 static enum nx_err load_series(struct memory_source *memory, const struct pt_load *load,
                                const struct pt_series *series, struct nx_fail *fail)
@@ -46,9 +44,7 @@ static bool run_load(struct memory_source *memory, const struct pt_command *cmd,
     return err == NX_OK;
 }
 
-/* --- one evaluation
- * ------------------------------------------------------------------------------------------------
- */
+/* --- one evaluation --- */
 
 static const struct qry_features all_features = {
     .experimental_functions = true,
@@ -138,9 +134,7 @@ static enum nx_err evaluate(struct memory_source *memory, const struct pt_eval *
     return err;
 }
 
-/* --- eval
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- eval --- */
 
 enum check { CHECK_FULL, CHECK_RESULT, CHECK_STEP };
 

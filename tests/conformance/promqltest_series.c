@@ -295,9 +295,7 @@ enum nx_err pt_parse_series(struct nx_view line, struct nx_arena *arena, struct 
     return NX_OK;
 }
 
-/* --- @st
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- @st --- */
 
 static size_t start_mark(struct nx_view line)
 {
@@ -395,8 +393,7 @@ enum nx_err pt_parse_starts(struct nx_view line, struct nx_arena *arena, struct 
     return NX_OK;
 }
 
-/* --- scalar expectations
- * -------------------------------------------------------------------------------------- */
+/* --- scalar expectations --- */
 
 static bool parse_integer(struct nx_view text, double *out)
 {

@@ -12,8 +12,7 @@
 #include "common/chunk/merge.h"
 #include "random_histogram.h"
 
-/* --- fixtures
- * --------------------------------------------------------------------------------------------- */
+/* --- fixtures --- */
 
 /* A set of chunks and the appenders that own their bytes. */
 struct chunks {
@@ -88,8 +87,7 @@ static void expect_end(struct nx_sample_iter *it)
     nx_sample_iter_free(it);
 }
 
-/* --- precedence
- * ------------------------------------------------------------------------------------------- */
+/* --- precedence --- */
 
 static int sign(int v)
 {
@@ -143,9 +141,7 @@ static void precedence_of_random_histograms_is_antisymmetric(void **state)
     nx_arena_release(&arena);
 }
 
-/* --- floats
- * -----------------------------------------------------------------------------------------------
- */
+/* --- floats --- */
 
 static void merge_nothing_gives_nothing(void **state)
 {
@@ -303,9 +299,7 @@ static void merge_random_replicas_match_a_model(void **state)
     }
 }
 
-/* --- hints
- * ------------------------------------------------------------------------------------------------
- */
+/* --- hints --- */
 
 #define U NX_HINT_UNKNOWN
 #define N NX_HINT_NOT_RESET
@@ -390,8 +384,7 @@ static void hints_after_a_seek_that_skips_are_lost(void **state)
     chunks_release(&c);
 }
 
-/* --- damage and memory
- * ------------------------------------------------------------------------------------ */
+/* --- damage and memory --- */
 
 static void merge_damaged_chunk_is_an_error(void **state)
 {

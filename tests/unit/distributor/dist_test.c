@@ -68,8 +68,7 @@ void test_put_sample(struct nx_buf *series, int64_t timestamp, double value)
     test_put_message(series, 2, &sample);
 }
 
-/* --- random requests
- * ------------------------------------------------------------------------------------------- */
+/* --- random requests --- */
 
 static void random_bytes(struct nx_rand *rand, struct nx_buf *buf, unsigned field)
 {
@@ -262,9 +261,7 @@ void test_random_request(struct nx_rand *rand, struct nx_buf *out)
     }
 }
 
-/* --- decoding
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- decoding --- */
 
 enum nx_err test_decode(struct nx_view message, struct dist_batch *batch, struct nx_fail *fail)
 {
@@ -284,8 +281,7 @@ struct nx_buf test_snappy(struct nx_view message)
     return out;
 }
 
-/* --- failing allocations
- * ------------------------------------------------------------------------------------------- */
+/* --- failing allocations --- */
 
 static struct {
     size_t left;

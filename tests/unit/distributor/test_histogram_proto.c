@@ -85,8 +85,7 @@ static void decode_broken_message_says_what(void **state)
     nx_arena_release(&arena);
 }
 
-/* --- resolution
- * ------------------------------------------------------------------------------------------- */
+/* --- resolution --- */
 
 enum { MAX_BUCKETS = 40, MODEL = 400 };
 

@@ -49,9 +49,7 @@ struct fake {
     uint64_t refused_samples;
 };
 
-/* --- the cluster
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the cluster --- */
 
 static struct fake *fake_of(struct dist_cluster *cluster)
 {
@@ -166,9 +164,7 @@ static void fake_free(struct fake *fake)
     nx_free(fake);
 }
 
-/* --- pushing
- * ------------------------------------------------------------------------------------------------------
- */
+/* --- pushing --- */
 
 static void on_result(void *user, const struct dist_push_result *result)
 {
@@ -227,9 +223,7 @@ static void push_series(struct fake *fake, size_t series)
     push_message(fake, &message);
 }
 
-/* --- answering
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- answering --- */
 
 static void answer_with(struct fake *fake, size_t i, const Narthex__PushResponse *response)
 {
@@ -303,9 +297,7 @@ static void answer_all(struct fake *fake)
     }
 }
 
-/* --- cases
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- cases --- */
 
 static void push_majority_answers_before_the_third(void **state)
 {

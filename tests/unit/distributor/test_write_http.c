@@ -38,8 +38,7 @@ struct fixture {
     sem_t done;
 };
 
-/* --- the ingester
- * --------------------------------------------------------------------------------------------- */
+/* --- the ingester --- */
 
 static void reply(struct nx_rpc_request *req, const Narthex__PushResponse *response)
 {
@@ -86,8 +85,7 @@ static void on_push(struct nx_rpc_request *req, void *user)
         reply(req, &response);
 }
 
-/* --- set-up and shut-down
- * ---------------------------------------------------------------------------------------- */
+/* --- set-up and shut-down --- */
 
 static void signal_done(void *user)
 {
@@ -225,9 +223,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* --- a client
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- a client --- */
 
 static int open_socket(const struct fixture *f)
 {
@@ -314,9 +310,7 @@ static struct nx_buf one_series(const char *name, int64_t timestamp)
     return message;
 }
 
-/* --- cases
- * --------------------------------------------------------------------------------------------------------
- */
+/* --- cases --- */
 
 static void write_valid_request_is_stored(void **state)
 {

@@ -160,8 +160,7 @@ void fixture_release(struct fixture *fixture)
         free(fixture->dir);
 }
 
-/* --- calls
- * ---------------------------------------------------------------------------------------------- */
+/* --- calls --- */
 
 struct calling {
     struct step step; /* first */
@@ -239,8 +238,7 @@ void flush_all(struct fixture *fixture)
     answer_release(&answer);
 }
 
-/* --- pushing
- * -------------------------------------------------------------------------------------------- */
+/* --- pushing --- */
 
 #define GROW(pusher, which, array, count)                                                      \
     assert_true(nx_arena_grow(&(pusher)->arena, &(array), (count), &(pusher)->capacity[which], \
@@ -397,8 +395,7 @@ void push_all(struct fixture *fixture, struct pusher *pusher)
     narthex__push_response__free_unpacked(response, NULL);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 struct merging {
     struct nx_chunk *chunks;

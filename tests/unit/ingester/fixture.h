@@ -22,8 +22,7 @@
 
 #define HOUR_MS INT64_C(3600000)
 
-/* --- a file system that fails
- * -------------------------------------------------------------------------- */
+/* --- a file system that fails --- */
 
 enum fault_op {
     FAULT_OPEN,
@@ -56,8 +55,7 @@ bool fault_fs_fired(const struct fault_fs *fs);
 /* Power cut: what was written and not synced is gone from all files. */
 void fault_fs_power_cut(struct fault_fs *fs);
 
-/* --- a directory
- * ---------------------------------------------------------------------------------------- */
+/* --- a directory --- */
 
 /* A new empty directory under /tmp; remove it with tmp_dir_free. */
 char *tmp_dir_new(void);
@@ -67,8 +65,7 @@ void file_write(const char *path, const void *bytes, size_t len);
 /* The path of the only file in the tree whose name ends so; nx_free. */
 char *find_file(const char *dir, const char *suffix);
 
-/* --- an ingester
- * ---------------------------------------------------------------------------------------- */
+/* --- an ingester --- */
 
 struct fixture {
     char *dir;
@@ -106,8 +103,7 @@ void call(struct fixture *fixture, const char *method, const ProtobufCMessage *m
           struct answer *answer);
 void answer_release(struct answer *answer);
 
-/* --- pushing and reading
- * -------------------------------------------------------------------------------- */
+/* --- pushing and reading --- */
 
 /* Builds a push; rows may be added in any order of series, each row call begins a new series row.
  */

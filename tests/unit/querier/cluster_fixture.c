@@ -17,8 +17,7 @@
 #include "proto/internal.pb-c.h"
 #include "querier/select/wire.h"
 
-/* --- what the members hold: up{job="a"|"b"} every 15 s from 0 to 600 s, and 300 series `big`
- * ---------------------- */
+/* --- what the members hold: up{job="a"|"b"} every 15 s from 0 to 600 s, and 300 series `big` --- */
 
 #define BIG_SERIES 300
 
@@ -99,9 +98,7 @@ static bool selected(Narthex__Matcher **rows, size_t count, struct nx_labels lab
     return all;
 }
 
-/* --- moods
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- moods --- */
 
 struct hanging {
     struct member *member;
@@ -263,9 +260,7 @@ static void on_status(struct nx_rpc_request *req, void *user)
     nx_rpc_reply(req, &out);
 }
 
-/* --- set-up
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- set-up --- */
 
 static void member_open(struct cluster *c, size_t i)
 {
@@ -338,9 +333,7 @@ void cluster_start(struct cluster *c)
     assert_int_equal(nx_workers_start(c->workers), NX_OK);
 }
 
-/* --- tear-down
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- tear-down --- */
 
 static void one_done(void *user)
 {
@@ -414,9 +407,7 @@ void cluster_set_moods(struct cluster *c, enum member_mood a, enum member_mood b
     atomic_store(&c->members[2].mood, (int)d);
 }
 
-/* --- requests
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 int cluster_open(struct cluster *c, const char *request)
 {

@@ -287,8 +287,7 @@ static void cross_origin_requests_get_their_headers(void **state)
     free(answer);
 }
 
-/* --- members that fail
- * --------------------------------------------------------------------------------------------- */
+/* --- members that fail --- */
 
 #define UP_ANSWER                                                              \
     "{\"status\":\"success\",\"data\":{\"resultType\":\"vector\",\"result\":[" \
@@ -387,9 +386,7 @@ static void gone_client_cancels_the_fetch(void **state)
     assert_true(now_ms() - begun < 1000);
 }
 
-/* --- size
- * -------------------------------------------------------------------------------------------------------------
- */
+/* --- size --- */
 
 static size_t occurrences(const char *text, const char *what)
 {

@@ -108,9 +108,7 @@ static void other_requests_are_the_protobuf(void **state)
     nx_buf_release(&buf);
 }
 
-/* --- frames
- * -----------------------------------------------------------------------------------------------------
- */
+/* --- frames --- */
 
 struct frames {
     struct nx_arena arena;
@@ -280,9 +278,7 @@ static void wire_unknown_fields_are_passed_over(void **state)
     nx_buf_release(&buf);
 }
 
-/* --- completeness
- * ------------------------------------------------------------------------------------------------
- */
+/* --- completeness --- */
 
 static void complete_needs_a_read_quorum_of_each_partition(void **state)
 {

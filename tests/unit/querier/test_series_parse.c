@@ -55,8 +55,8 @@ static void metric_errors_have_message_and_position(void **state)
         const char *text;
         const char *message;
     } cases[] = {
-        {"", "unknown position: parse error: unexpected end of input"},
-        {"1 2", "1:1: parse error: unexpected number \"1\""},
+        {"", "unknown position: parse error: unexpected end of input in series values"},
+        {"1 2", "1:1: parse error: unexpected number \"1\" in series values"},
         {"m{a}", "1:4: parse error: unexpected \"}\" in label set, expected \"=\""},
         {"m{a=1}", "1:5: parse error: unexpected character inside braces: '1'"},
         {"m{a=}", "1:5: parse error: unexpected \"}\" in label set, expected string"},
