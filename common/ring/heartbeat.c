@@ -395,7 +395,7 @@ enum nx_err nx_ring_start(struct nx_ring *ring, struct nx_rpc_client *client)
     ring->worker = worker;
     uint64_t now = nx_now_ns(ring->clock);
     for (size_t i = 0; i < ring->roster->count; i++) {
-        nx_health_init(&ring->rows[i].health, now);
+        nx_ring_begin_row(ring, &ring->rows[i], i, ring->roster->count, now);
     }
     pthread_mutex_unlock(&ring->lock);
     look(ring);

@@ -77,6 +77,13 @@ static uint64_t partition_hash(uint32_t partition)
     return mix((uint64_t)partition + UINT64_C(0x9E3779B97F4A7C15));
 }
 
+/* 1 / (2k + 1) */
+#define SERIES_TERMS 12
+static const double series[SERIES_TERMS] = {
+    1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9,  1.0 / 11,
+    1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21, 1.0 / 23,
+};
+
 /* -ln(u) of a number in (0, 1), reproducible bit by bit: u = m * 2^e with m in [sqrt(1/2),
  * sqrt(2)), ln m = 2 artanh((m - 1) / (m + 1)) as a series; the first term left out is below 2^-60.
  */
@@ -91,8 +98,8 @@ static double minus_log(double u)
     double s = (m - 1) / (m + 1);
     double square = s * s;
     double sum = 0;
-    for (int k = 23; k >= 1; k -= 2) {
-        sum = sum * square + 1.0 / k;
+    for (size_t k = SERIES_TERMS; k > 0; k--) {
+        sum = sum * square + series[k - 1];
     }
     return -((double)exponent * 0.69314718055994531 + 2 * s * sum);
 }

@@ -14,6 +14,7 @@ static const char *const state_texts[] = {"JOINING", "ACTIVE", "LEAVING", "LEFT"
 static const char *const health_texts[] = {"healthy", "unhealthy", NULL};
 static const char *const outcome_texts[] = {"answered", "failed", NULL};
 #define STATES 5
+#define SMALL_RING 16
 
 static const struct nx_metric_desc metric_descs[] = {
     [NX_RING_MEMBERS] = {.kind = NX_GAUGE,
@@ -177,6 +178,15 @@ void nx_ring_release(struct nx_ring_view *view)
 
 /* --- the member list ------------------------------------------------------------------------- */
 
+void nx_ring_begin_row(const struct nx_ring *ring, struct nx_ring_row *row, size_t i, size_t count,
+                       uint64_t now_ns)
+{
+    nx_health_init(&row->health, now_ns);
+    if (count > SMALL_RING) {
+        row->health.next_probe_ns += ring->limits.interval_ns / count * i;
+    }
+}
+
 /* Rows for a new roster; what is known of members that stay (same name and address) is kept. */
 static struct nx_ring_row *make_rows(struct nx_ring *ring, const struct nx_roster *roster)
 {
@@ -191,7 +201,7 @@ static struct nx_ring_row *make_rows(struct nx_ring *ring, const struct nx_roste
         }
         rows[i].id = ring->next_id++;
         rows[i].state = NX_MEMBER_ACTIVE; /* until it says otherwise */
-        nx_health_init(&rows[i].health, nx_now_ns(ring->clock));
+        nx_ring_begin_row(ring, &rows[i], i, roster->count, nx_now_ns(ring->clock));
     }
     return rows;
 }

@@ -80,6 +80,9 @@ struct nx_ring {
 /* --- ring.c --- */
 /* With the lock held: makes a new view if anything changed. */
 void nx_ring_publish(struct nx_ring *ring);
+/* Rows begin anew at `now_ns`. In a large ring the first probes are spread over an interval. */
+void nx_ring_begin_row(const struct nx_ring *ring, struct nx_ring_row *row, size_t i, size_t count,
+                       uint64_t now_ns);
 /* With the lock held: whether row `i` is this process itself. */
 bool nx_ring_is_self(const struct nx_ring *ring, size_t i);
 

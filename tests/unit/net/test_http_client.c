@@ -440,6 +440,23 @@ static void connection_refused_is_unavailable(void **state)
     finish(&f);
 }
 
+/* The name has an address on which nobody listens before or after the one with the server. */
+static void name_with_a_dead_address_reaches_the_other(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, echo, NULL);
+    (void)snprintf(f.url, sizeof(f.url), "http://localhost:%u/x", scripted_server_port(f.server));
+    struct outcome o = {.f = &f};
+    struct nx_http_call_options options = options_of(&o);
+    for (size_t i = 1; i <= 20; i++) {
+        send_call(&o, &options);
+        wait_for(&f, i);
+        assert_string_equal(o.error, "");
+    }
+    finish(&f);
+}
+
 static void name_unknown_is_unavailable(void **state)
 {
     (void)state;
@@ -821,6 +838,7 @@ int main(void)
         cmocka_unit_test(calls_many_at_once_all_end_once),
         cmocka_unit_test(send_from_done_works),
         cmocka_unit_test(connection_refused_is_unavailable),
+        cmocka_unit_test(name_with_a_dead_address_reaches_the_other),
         cmocka_unit_test(name_unknown_is_unavailable),
         cmocka_unit_test(url_bad_ends_in_invalid),
         cmocka_unit_test(server_silent_times_out),

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "common/base/alloc.h"
 #include "common/base/rand.h"
 #include "common/net/rpc.h"
 #include "scripted_server.h"
@@ -165,8 +166,13 @@ static void push_stream(void *user)
         struct nx_buf frame;
         nx_buf_init(&frame, 64 << 20);
         nx_buf_put_u32(&frame, stream->sent++);
-        while (frame.len < stream->size) {
+        while (frame.len < stream->size && nx_buf_err(&frame) == NX_OK) {
             nx_buf_append(&frame, "fillfillfillfill", 16);
+        }
+        if (nx_buf_err(&frame) != NX_OK) {
+            nx_buf_release(&frame);
+            nx_rpc_stream_fail(stream->req, NX_ERR_NOMEM, "no memory");
+            break;
         }
         note_ahead(stream->p, (long)frame.len);
         if (!nx_rpc_stream_frame(stream->req, &frame)) {
@@ -735,6 +741,69 @@ static void calls_of_all_kinds_at_once_end_once_each(bool local)
 }
 BOTH(calls_of_all_kinds_at_once_end_once_each)
 
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static bool fail_countdown(size_t size_bytes, void *user)
+{
+    (void)size_bytes;
+    long *left = user;
+    return (*left)-- != 0;
+}
+
+/* One loop on the test's own thread, so that the n-th allocation is the same one each time. */
+static long call_with_failure(const char *method, const char *body, bool streamed, long fail_at)
+{
+    struct process p = {.clients_closed = false};
+    struct nx_workers_options options = {.count = 1, .name = "rpc"};
+    assert_int_equal(nx_workers_new(&options, &p.workers), NX_OK);
+    assert_int_equal(nx_rpc_server_new(NULL, p.workers, NULL, &p.rpc), NX_OK);
+    add_methods(&p);
+    struct nx_worker *worker = nx_workers_at(p.workers, 0);
+    assert_int_equal(nx_rpc_client_new(worker, NULL, p.rpc, "self:1", &p.clients[0]), NX_OK);
+    struct nx_buf request;
+    nx_buf_init(&request, 1000);
+    nx_buf_append_str(&request, body);
+    struct outcome o = {.p = &p};
+    struct nx_rpc_call_options call_options = {
+        .address = "self:1",
+        .method = method,
+        .body = &request,
+        .timeout_ms = 5000,
+        .on_frame = streamed ? on_frame : NULL,
+        .done = on_done,
+        .user = &o,
+    };
+    nx_alloc_set_hook(fail_countdown, &fail_at);
+    enum nx_err err = nx_rpc_call(p.clients[0], &call_options, &o.call);
+    while (err == NX_OK && atomic_load(&o.times) == 0) {
+        uv_run(nx_worker_loop(worker), UV_RUN_NOWAIT);
+    }
+    nx_alloc_set_hook(NULL, NULL);
+    err = err == NX_OK ? o.err : err;
+    assert_true(err == NX_ERR_NOMEM || (err == NX_OK && fail_at >= 0) ||
+                (err == NX_OK && streamed)); /* a turn of the loop may be saved */
+    atomic_int open = 1;
+    nx_rpc_client_close(p.clients[0], on_client_closed, &open);
+    nx_workers_stop(p.workers);
+    assert_int_equal(open, 0);
+    nx_rpc_server_free(p.rpc);
+    nx_workers_free(p.workers);
+    return fail_at;
+}
+
+static void allocation_failing_anywhere_ends_the_call(void **state)
+{
+    (void)state;
+    long n = 0;
+    for (; call_with_failure("echo", "hello", false, n) < 0; n++) {
+    }
+    assert_true(n >= 3);
+    n = 0;
+    for (; call_with_failure("stream", "30 100000 0", true, n) < 0; n++) {
+    }
+    assert_true(n > 30);
+}
+
 /* --- what only a network does ------------------------------------------------------------------
  */
 
@@ -858,6 +927,7 @@ int main(void)
         PAIR(answer_of_the_other_kind_is_corrupt),
         PAIR(close_cancels_every_call),
         PAIR(calls_of_all_kinds_at_once_end_once_each),
+        cmocka_unit_test(allocation_failing_anywhere_ends_the_call),
         cmocka_unit_test(address_bad_is_refused_at_once),
         cmocka_unit_test(process_absent_is_unavailable),
         cmocka_unit_test(answers_cut_or_strange_are_errors),

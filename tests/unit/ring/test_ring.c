@@ -570,6 +570,54 @@ static void member_of_another_cluster_is_shown_as_a_problem(void **state)
     }
 }
 
+static size_t count_lines(int fd, const char *text)
+{
+    char log[65536];
+    ssize_t len = pread(fd, log, sizeof(log) - 1, 0);
+    assert_true(len >= 0);
+    log[len] = '\0';
+    size_t count = 0;
+    for (const char *at = strstr(log, text); at; at = strstr(at + 1, text)) {
+        count++;
+    }
+    return count;
+}
+
+static void problem_that_stays_is_logged_once(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/nx-ring-log-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    unlink(path);
+    struct cluster c;
+    start_cluster(&c);
+    struct process stranger;
+    struct nx_fail fail;
+    struct nx_log *log = NULL;
+    assert_int_equal(nx_log_new(nx_clock_system(), NX_LOG_INFO, NX_LOG_LOGFMT, fd, &log), NX_OK);
+    open_process(&stranger, 0);
+    char members[320];
+    (void)snprintf(members, sizeof(members), "%s,gone@127.0.0.1:1", c.members);
+    struct nx_ring_options options = options_of(members);
+    options.cluster = "other";
+    assert_int_equal(
+        nx_ring_new(&options, nx_clock_system(), stranger.rpc, log, NULL, &stranger.ring, &fail),
+        NX_OK);
+    assert_int_equal(nx_workers_start(stranger.workers), NX_OK);
+    on_worker(&stranger, start_ring, &stranger);
+    for (size_t i = 0; i < 4; i++) {
+        await_member(&stranger, i, false, 0);
+    }
+    usleep(300000);
+    assert_int_equal(count_lines(fd, "belongs to cluster"), 3);
+    assert_int_equal(count_lines(fd, "member=gone"), 1);
+    stop_process(&stranger);
+    nx_log_free(log);
+    close(fd);
+    stop_cluster(&c);
+}
+
 static void member_under_another_name_is_shown_as_a_problem(void **state)
 {
     (void)state;
@@ -662,6 +710,7 @@ int main(void)
         cmocka_unit_test(member_stopped_is_noticed_and_its_return_too),
         cmocka_unit_test(member_silent_is_unhealthy_within_the_timeout),
         cmocka_unit_test(member_of_another_cluster_is_shown_as_a_problem),
+        cmocka_unit_test(problem_that_stays_is_logged_once),
         cmocka_unit_test(member_under_another_name_is_shown_as_a_problem),
         cmocka_unit_test(set_members_while_running_keeps_what_is_known),
         cmocka_unit_test(report_of_a_failure_brings_the_probe_forward),
