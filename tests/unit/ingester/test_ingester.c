@@ -166,6 +166,372 @@ static void refusals_name_the_row_and_the_reason(void **state)
     fixture_release(&fixture);
 }
 
+static void unknown_series_is_known_once_its_labels_came(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    fixture_init(&fixture, NULL, 2);
+    fixture_open(&fixture);
+    pusher_init(&pusher, "a");
+    struct nx_series_id id = pusher_row(&pusher, "__name__", "m", NULL);
+    pusher_sample(&pusher, T0, 1);
+    push_all(&fixture, &pusher);
+    pusher_release(&pusher);
+    for (int i = 1; i < 3; i++) {
+        pusher_init(&pusher, "a");
+        pusher_row_id(&pusher, id);
+        pusher_sample(&pusher, T0 + i, 1);
+        push_all(&fixture, &pusher);
+        pusher_release(&pusher);
+        fixture_reopen(&fixture);
+    }
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void id_of_other_labels_is_refused(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    enum nx_err err;
+    fixture_init(&fixture, NULL, 2);
+    fixture_open(&fixture);
+    pusher_init(&pusher, "a");
+    pusher_row(&pusher, "__name__", "m", NULL);
+    pusher.ids.data[3] ^= 1;
+    pusher_sample(&pusher, T0, 1);
+    pusher_sample(&pusher, T0 + 1, 1);
+    Narthex__PushResponse *response = push(&fixture, &pusher, &err);
+    assert_int_equal(response->n_refused, 1);
+    assert_int_equal(response->refused[0]->code, NX_ERR_INVALID);
+    assert_int_equal(response->refused[0]->count, 2);
+    narthex__push_response__free_unpacked(response, NULL);
+    pusher_release(&pusher);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void malformed_pushes_are_invalid(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    struct answer answer;
+    enum nx_err err;
+    fixture_init(&fixture, NULL, 2);
+    fixture_open(&fixture);
+    for (int kind = 0; kind < 8; kind++) {
+        pusher_init(&pusher, kind == 7 ? "" : "a");
+        pusher_row(&pusher, "__name__", "m", NULL);
+        pusher_sample(&pusher, T0, 1);
+        pusher_histogram(&pusher, T0 + 1, make_histogram(&pusher.arena, 1));
+        pusher_exemplar(&pusher, T0, 1, "a", "b");
+        if (kind == 0)
+            pusher.request.n_labels = 0, pusher.request.series_ids.len--;
+        else if (kind == 1)
+            pusher.request.sample_counts[0] = 2;
+        else if (kind == 2)
+            pusher.request.sample_counts[0] = UINT32_MAX;
+        else if (kind == 3)
+            pusher.request.n_value_bits = 0;
+        else if (kind == 4)
+            pusher.request.histograms[0]->series = 1;
+        else if (kind == 5)
+            pusher.request.exemplars[0]->series = UINT32_MAX;
+        else if (kind == 6)
+            pusher.request.n_sample_counts = 0;
+        assert_null(push(&fixture, &pusher, &err));
+        assert_int_equal(err, NX_ERR_INVALID);
+        pusher_release(&pusher);
+    }
+    Narthex__MetadataRow rubbish = NARTHEX__METADATA_ROW__INIT;
+    rubbish.metric =
+        "no tenant, and these are not ids"; /* a string where the tenant is, nothing else */
+    call(&fixture, "push", &rubbish.base, &answer);
+    assert_true(answer.err == NX_OK || answer.err == NX_ERR_INVALID);
+    answer_release(&answer);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void series_beyond_the_limit_are_refused_with_its_name(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    enum nx_err err;
+    fixture_init(&fixture, NULL, 2);
+    fixture.settings.max_series = 3;
+    fixture_open(&fixture);
+    pusher_init(&pusher, "a");
+    for (int i = 0; i < 5; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", i);
+        pusher_row(&pusher, "__name__", nx_arena_copy(&pusher.arena, nx_view_of(name)).ptr, NULL);
+        pusher_sample(&pusher, T0, 1);
+    }
+    Narthex__PushResponse *response = push(&fixture, &pusher, &err);
+    assert_int_equal(response->n_refused, 2);
+    assert_int_equal(response->refused[0]->code, NX_ERR_RATE_LIMITED);
+    assert_non_null(strstr(response->refused[0]->text, "ingester.max-series"));
+    assert_non_null(strstr(response->refused[0]->text, "3"));
+    narthex__push_response__free_unpacked(response, NULL);
+    pusher_release(&pusher);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void ask_labels(struct fixture *fixture, const char *name, const char *job, uint64_t limit,
+                       const char *expected)
+{
+    Narthex__LabelsRequest request = NARTHEX__LABELS_REQUEST__INIT;
+    Narthex__Matcher matcher = NARTHEX__MATCHER__INIT;
+    Narthex__Matcher *list[1] = {&matcher};
+    char text[256] = "";
+    struct answer answer;
+    matcher.name = "job";
+    matcher.value = (char *)(uintptr_t)job;
+    request.tenant = "a";
+    request.name = (char *)(uintptr_t)name;
+    request.matchers = list;
+    request.n_matchers = job ? 1 : 0;
+    request.min_t = INT64_MIN;
+    request.max_t = INT64_MAX;
+    request.limit = limit;
+    call(fixture, "labels", &request.base, &answer);
+    assert_int_equal(answer.err, NX_OK);
+    Narthex__LabelsResponse *response =
+        narthex__labels_response__unpack(NULL, answer.body.len, (const uint8_t *)answer.body.data);
+    for (size_t i = 0; i < response->n_items; i++) {
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof text - len, "%s ", response->items[i]);
+    }
+    assert_string_equal(text, expected);
+    narthex__labels_response__free_unpacked(response, NULL);
+    answer_release(&answer);
+}
+
+static void labels_come_from_heads_and_blocks_sorted_and_once(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    fixture_init(&fixture, NULL, 3);
+    fixture_open(&fixture);
+    for (int round = 0; round < 2; round++) {
+        pusher_init(&pusher, "a");
+        pusher_row(&pusher, "__name__", "m", "job", "x", NULL);
+        pusher_sample(&pusher, T0 + round * 6 * HOUR_MS, 1);
+        pusher_row(&pusher, "__name__", round ? "new" : "old", "job", "y",
+                   round ? "fresh" : "stale", "1", NULL);
+        pusher_sample(&pusher, T0 + round * 6 * HOUR_MS, 1);
+        push_all(&fixture, &pusher);
+        pusher_release(&pusher);
+        if (round == 0) {
+            flush_all(&fixture);
+            fixture_reopen(&fixture);
+        }
+    }
+    ask_labels(&fixture, "", NULL, 0, "__name__ fresh job stale ");
+    ask_labels(&fixture, "__name__", NULL, 0, "m new old ");
+    ask_labels(&fixture, "__name__", NULL, 2, "m new ");
+    ask_labels(&fixture, "__name__", "y", 0, "new old ");
+    ask_labels(&fixture, "", "x", 0, "__name__ job ");
+    ask_labels(&fixture, "job", "nope", 0, "");
+    ask_labels(&fixture, "nope", NULL, 0, "");
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void check_side_data(struct fixture *fixture)
+{
+    struct answer answer;
+    Narthex__MetadataRequest metadata = NARTHEX__METADATA_REQUEST__INIT;
+    metadata.tenant = "a";
+    call(fixture, "metadata", &metadata.base, &answer);
+    Narthex__MetadataResponse *rows = narthex__metadata_response__unpack(
+        NULL, answer.body.len, (const uint8_t *)answer.body.data);
+    assert_int_equal(rows->n_metadata, 2);
+    assert_string_equal(rows->metadata[0]->metric, "m");
+    assert_string_equal(rows->metadata[0]->help, "newer help");
+    assert_string_equal(rows->metadata[1]->metric, "n");
+    assert_int_equal(rows->metadata[1]->type, 2);
+    narthex__metadata_response__free_unpacked(rows, NULL);
+    answer_release(&answer);
+
+    Narthex__ExemplarsRequest request = NARTHEX__EXEMPLARS_REQUEST__INIT;
+    Narthex__MatcherSet set = NARTHEX__MATCHER_SET__INIT;
+    Narthex__MatcherSet *sets[1] = {&set};
+    Narthex__Matcher matcher = NARTHEX__MATCHER__INIT;
+    Narthex__Matcher *list[1] = {&matcher};
+    matcher.name = "__name__";
+    matcher.value = "m";
+    set.matchers = list;
+    set.n_matchers = 1;
+    request.selectors = sets;
+    request.n_selectors = 1;
+    request.tenant = "a";
+    request.min_t = T0;
+    request.max_t = T0 + 1;
+    call(fixture, "exemplars", &request.base, &answer);
+    Narthex__ExemplarsResponse *found = narthex__exemplars_response__unpack(
+        NULL, answer.body.len, (const uint8_t *)answer.body.data);
+    assert_int_equal(found->n_series, 1);
+    assert_int_equal(found->series[0]->n_exemplars, 2);
+    assert_true(found->series[0]->exemplars[0]->timestamp == T0);
+    assert_true(found->series[0]->exemplars[1]->value_bits == nx_double_bits(2));
+    narthex__exemplars_response__free_unpacked(found, NULL);
+    answer_release(&answer);
+}
+
+static void metadata_and_exemplars_come_back_after_a_restart(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    fixture_init(&fixture, NULL, 2);
+    fixture_open(&fixture);
+    for (int round = 0; round < 2; round++) {
+        pusher_init(&pusher, "a");
+        pusher_row(&pusher, "__name__", "m", NULL);
+        pusher_sample(&pusher, T0, 1);
+        pusher_exemplar(&pusher, T0, 1, "trace", "x");
+        pusher_exemplar(&pusher, T0 + 1, 2, "trace", "y");
+        pusher_exemplar(&pusher, T0 + 2, 3, "trace", "z");
+        pusher_row(&pusher, "__name__", "only_exemplars", NULL);
+        pusher_exemplar(&pusher, T0, 1, "trace", "x");
+        pusher_metadata(&pusher, "m", 1, round ? "newer help" : "help", "");
+        pusher_metadata(&pusher, "n", 2, "", "seconds");
+        push_all(&fixture, &pusher);
+        pusher_release(&pusher);
+    }
+    check_side_data(&fixture);
+    fixture_reopen(&fixture);
+    check_side_data(&fixture);
+    flush_all(&fixture); /* through a checkpoint */
+    fixture_reopen(&fixture);
+    check_side_data(&fixture);
+    fixture_close(&fixture);
+    fixture.worker_count = 3;
+    fixture_open(&fixture);
+    check_side_data(&fixture);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void status_counts_what_is_in_memory(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    struct answer answer;
+    fixture_init(&fixture, NULL, 3);
+    fixture_open(&fixture);
+    pusher_init(&pusher, "a");
+    for (int i = 0; i < 30; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "i%02d", i);
+        pusher_row(&pusher, "__name__", i < 20 ? "big" : "small", "instance",
+                   nx_arena_copy(&pusher.arena, nx_view_of(text)).ptr, NULL);
+        pusher_sample(&pusher, T0 + i, 1);
+    }
+    push_all(&fixture, &pusher);
+    pusher_release(&pusher);
+    Narthex__StatusRequest request = NARTHEX__STATUS_REQUEST__INIT;
+    request.tenant = "a";
+    request.limit = 5;
+    call(&fixture, "status", &request.base, &answer);
+    Narthex__StatusResponse *status =
+        narthex__status_response__unpack(NULL, answer.body.len, (const uint8_t *)answer.body.data);
+    assert_true(status->num_series == 30 && status->num_label_pairs == 32 &&
+                status->chunk_count == 30);
+    assert_true(status->max_t == T0 + 29 && status->min_t <= T0);
+    assert_int_equal(status->n_series_by_metric, 2);
+    assert_string_equal(status->series_by_metric[0]->name, "big");
+    assert_true(status->series_by_metric[0]->value == 20);
+    assert_string_equal(status->values_by_label[0]->name, "instance");
+    assert_true(status->values_by_label[0]->value == 30);
+    assert_string_equal(status->memory_by_label[0]->name, "__name__");
+    assert_true(status->memory_by_label[0]->value == 20 * 3 + 10 * 5);
+    assert_int_equal(status->n_series_by_pair, 5);
+    assert_string_equal(status->series_by_pair[0]->name, "__name__=big");
+    narthex__status_response__free_unpacked(status, NULL);
+    answer_release(&answer);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
+static void select_streams_many_series_within_its_limits(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    struct got got;
+    fixture_init(&fixture, NULL, 2);
+    fixture_open(&fixture);
+    for (int part = 0; part < 10; part++) {
+        pusher_init(&pusher, "a");
+        for (int i = 0; i < 300; i++) {
+            char text[32];
+            snprintf(text, sizeof text, "instance-%d-%d", part, i);
+            pusher_row(&pusher, "__name__", "m", "instance",
+                       nx_arena_copy(&pusher.arena, nx_view_of(text)).ptr, "filler",
+                       "0123456789012345678901234567890123456789012345678901234567890123456789",
+                       NULL);
+            for (int j = 0; j < 20; j++)
+                pusher_sample(&pusher, T0 + j * 15000, i * 0.37 + j * j);
+        }
+        push_all(&fixture, &pusher);
+        pusher_release(&pusher);
+    }
+    select_series(&fixture, "a", ALL_TIME, &got, NX_MATCH_EQ, "__name__", "m", -1);
+    assert_int_equal(got.err, NX_OK);
+    assert_int_equal(got.count, 3000);
+    assert_true(got.frames >= 3);
+    got_release(&got);
+    select_series(&fixture, "a", ALL_TIME, &got, NX_MATCH_RE, "instance", "instance-3-.*", -1);
+    assert_int_equal(got.count, 300);
+    got_release(&got);
+
+    Narthex__SelectRequest request = NARTHEX__SELECT_REQUEST__INIT;
+    struct answer answer;
+    request.tenant = "a";
+    request.min_t = INT64_MIN;
+    request.max_t = INT64_MAX;
+    request.max_chunk_bytes = 10000;
+    call(&fixture, "select", &request.base, &answer);
+    assert_int_equal(answer.err, NX_ERR_LIMIT);
+    assert_non_null(strstr(answer.text, "10000"));
+    answer_release(&answer);
+    request.max_chunk_bytes = 0;
+    request.limit = 7;
+    request.labels_only = true;
+    call(&fixture, "select", &request.base, &answer);
+    assert_int_equal(answer.err, NX_OK);
+    assert_int_equal(answer.frame_count, 1);
+    Narthex__SelectFrame *frame = narthex__select_frame__unpack(
+        NULL, answer.frames[0].len, (const uint8_t *)answer.frames[0].data);
+    assert_int_equal(frame->n_series, 7);
+    assert_int_equal(frame->series[0]->n_chunks, 0);
+    narthex__select_frame__free_unpacked(frame, NULL);
+    answer_release(&answer);
+
+    fixture_close(&fixture);
+    fixture.settings.select_max_bytes = 20000;
+    fixture_open(&fixture);
+    select_series(&fixture, "a", ALL_TIME, &got, NX_MATCH_EQ, "__name__", "m", -1);
+    assert_int_equal(got.err, NX_ERR_LIMIT);
+    assert_non_null(strstr(got.text, "select-max-bytes"));
+    got_release(&got);
+    select_series(&fixture, "a", ALL_TIME, &got, NX_MATCH_RE, "__name__", "(", -1);
+    assert_int_equal(got.err, NX_ERR_INVALID);
+    got_release(&got);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +539,14 @@ int main(void)
         cmocka_unit_test(restart_brings_back_what_was_acknowledged),
         cmocka_unit_test(flush_moves_samples_to_blocks_without_losing_any),
         cmocka_unit_test(refusals_name_the_row_and_the_reason),
+        cmocka_unit_test(unknown_series_is_known_once_its_labels_came),
+        cmocka_unit_test(id_of_other_labels_is_refused),
+        cmocka_unit_test(malformed_pushes_are_invalid),
+        cmocka_unit_test(series_beyond_the_limit_are_refused_with_its_name),
+        cmocka_unit_test(labels_come_from_heads_and_blocks_sorted_and_once),
+        cmocka_unit_test(metadata_and_exemplars_come_back_after_a_restart),
+        cmocka_unit_test(status_counts_what_is_in_memory),
+        cmocka_unit_test(select_streams_many_series_within_its_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
