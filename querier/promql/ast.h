@@ -126,7 +126,9 @@ struct qry_duration {
 enum qry_at { QRY_AT_NONE, QRY_AT_TIME, QRY_AT_START, QRY_AT_END };
 struct qry_modifiers {
     struct qry_duration *offset; /* NULL: none, or a literal 0; signed */
-    int64_t offset_ms; /* its value where it is a literal, and after qry_resolve_durations */
+    int64_t offset_ms;     /* its value where it is a literal, and after qry_resolve_durations */
+    bool operator_follows; /* arithmetic stands behind the operand; it is not the offset's (printer)
+                            */
     enum qry_at at;
     int64_t at_ms;
 };
@@ -170,7 +172,6 @@ struct qry_matching {
     struct nx_view *include; /* group_left/group_right (...) */
     size_t include_count;
     bool has_fill_lhs, has_fill_rhs;
-    bool fill_both; /* written as fill(v) */
     double fill_lhs, fill_rhs;
 };
 

@@ -86,9 +86,9 @@
       QRY_TYPE_SCALAR, QRY_TYPE_SCALAR, QRY_TYPE_VECTOR)                                           \
     X(HISTOGRAM_QUANTILE, "histogram_quantile", 0, QRY_TYPE_VECTOR, false,                         \
       "Estimated quantile of a classic or native histogram.", QRY_TYPE_SCALAR, QRY_TYPE_VECTOR)    \
-    X(HISTOGRAM_QUANTILES, "histogram_quantiles", 10, QRY_TYPE_VECTOR, true,                       \
+    X(HISTOGRAM_QUANTILES, "histogram_quantiles", 9, QRY_TYPE_VECTOR, true,                       \
       "Estimated quantiles of a histogram, each named by a label.",                                \
-      QRY_TYPE_VECTOR, QRY_TYPE_STRING, QRY_TYPE_SCALAR)                                           \
+      QRY_TYPE_VECTOR, QRY_TYPE_STRING, QRY_TYPE_SCALAR, QRY_TYPE_SCALAR)                          \
     X(HISTOGRAM_STDDEV, "histogram_stddev", 0, QRY_TYPE_VECTOR, false,                             \
       "Estimated standard deviation of the observations in a native histogram.", QRY_TYPE_VECTOR)  \
     X(HISTOGRAM_STDVAR, "histogram_stdvar", 0, QRY_TYPE_VECTOR, false,                             \

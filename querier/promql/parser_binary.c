@@ -55,8 +55,10 @@ static bool parse_matching(struct qry_parser *p, struct qry_binary *binary)
         return true;
     (void)qry_take(p);
     matching->card = type == QRY_TOK_GROUP_LEFT ? QRY_CARD_MANY_TO_ONE : QRY_CARD_ONE_TO_MANY;
-    return qry_peek(p) != QRY_TOK_LEFT_PAREN ||
-           qry_parse_grouping(p, &matching->include, &matching->include_count);
+    type = qry_peek(p);
+    if (type != QRY_TOK_LEFT_PAREN && qry_starts_expr(type))
+        return true;
+    return qry_parse_grouping(p, &matching->include, &matching->include_count);
 }
 
 static bool parse_fill_value(struct qry_parser *p, double *out)
@@ -72,7 +74,7 @@ static bool parse_fill(struct qry_parser *p, struct qry_matching *matching)
         if (!parse_fill_value(p, &matching->fill_lhs))
             return false;
         matching->fill_rhs = matching->fill_lhs;
-        matching->fill_both = matching->has_fill_lhs = matching->has_fill_rhs = true;
+        matching->has_fill_lhs = matching->has_fill_rhs = true;
         return true;
     }
     for (;;) {

@@ -1,7 +1,9 @@
 /* Durations in brackets and after `offset` (reference sections 2.1, 2.2).
  *
- * In brackets the whole arithmetic may stand. After `offset` a literal, a call or a parenthesised
- * expression ends the duration: an operator behind it belongs to the outer expression. */
+ * In brackets the whole arithmetic may stand. After `offset` a literal or a call ends the duration,
+ * signed or not, and so does a signed parenthesis: an operator behind it belongs to the outer
+ * expression. Behind an unsigned parenthesis or a second sign the arithmetic goes on. That is how
+ * the conflicts of Prometheus's grammar come out. */
 #include "querier/promql/parser_internal.h"
 
 #include <math.h>
@@ -33,18 +35,18 @@ static struct qry_duration *new_duration(struct qry_parser *p, enum qry_duration
     return duration;
 }
 
-/* The feature switch; the position is that of the expression concerned. */
-static bool enabled(struct qry_parser *p, const struct qry_duration *duration)
+/* The feature switch; NULL where it is off. The position is that of the expression concerned. */
+static struct qry_duration *if_enabled(struct qry_parser *p, struct qry_duration *duration)
 {
-    if (p->features->duration_expressions)
-        return true;
+    if (!duration || p->features->duration_expressions)
+        return duration;
     qry_parse_error(p, duration->pos.start, "experimental duration expression is not enabled");
-    return false;
+    return NULL;
 }
 
 static bool in_range(struct qry_parser *p, double seconds, uint32_t offset)
 {
-    if (fabs(seconds) <= MAX_SECONDS)
+    if (!(fabs(seconds) > MAX_SECONDS))
         return true;
     qry_parse_error(p, offset, "duration out of range");
     return false;
@@ -53,6 +55,11 @@ static bool in_range(struct qry_parser *p, double seconds, uint32_t offset)
 static bool is_number(enum qry_token_type type)
 {
     return type == QRY_TOK_NUMBER || type == QRY_TOK_DURATION;
+}
+
+static bool is_sign(enum qry_token_type type)
+{
+    return type == QRY_TOK_ADD || type == QRY_TOK_SUB;
 }
 
 static struct qry_duration *parse_literal(struct qry_parser *p)
@@ -74,8 +81,7 @@ static struct qry_duration *parse_query_value(struct qry_parser *p)
         return NULL;
     enum qry_duration_op op = name.type == QRY_TOK_STEP ? QRY_DUR_STEP : QRY_DUR_RANGE;
     struct qry_pos pos = {name.pos, p->last_closing};
-    struct qry_duration *call = new_duration(p, op, pos, NULL, NULL);
-    return call && enabled(p, call) ? call : NULL;
+    return new_duration(p, op, pos, NULL, NULL);
 }
 
 /* min_of(a, b), max_of(a, b) */
@@ -92,8 +98,7 @@ static struct qry_duration *parse_min_max(struct qry_parser *p)
         return NULL;
     enum qry_duration_op op = name.type == QRY_TOK_MIN_OF ? QRY_DUR_MIN_OF : QRY_DUR_MAX_OF;
     struct qry_pos pos = {lhs->pos.start, rhs->pos.end};
-    struct qry_duration *call = new_duration(p, op, pos, lhs, rhs);
-    return call && enabled(p, call) ? call : NULL;
+    return new_duration(p, op, pos, lhs, rhs);
 }
 
 /* Marks an expression as parenthesised; a literal becomes one by way of a plus sign. */
@@ -114,9 +119,21 @@ static struct qry_duration *parse_parens(struct qry_parser *p, bool is_signed)
 {
     struct qry_token open = qry_take(p);
     struct qry_duration *inner = parse_duration(p, PRECEDENCE_SUM);
-    if (!inner || !qry_expect(p, QRY_TOK_RIGHT_PAREN) || (!is_signed && !enabled(p, inner)))
+    if (!inner || !qry_expect(p, QRY_TOK_RIGHT_PAREN) || (!is_signed && !if_enabled(p, inner)))
         return NULL;
     return wrap(p, inner, is_signed ? inner->pos.start : open.pos);
+}
+
+static bool is_call(enum qry_token_type type)
+{
+    return type == QRY_TOK_STEP || type == QRY_TOK_RANGE || type == QRY_TOK_MIN_OF ||
+           type == QRY_TOK_MAX_OF;
+}
+
+static struct qry_duration *parse_call(struct qry_parser *p)
+{
+    enum qry_token_type type = qry_peek(p);
+    return type == QRY_TOK_STEP || type == QRY_TOK_RANGE ? parse_query_value(p) : parse_min_max(p);
 }
 
 static struct qry_duration *parse_primary(struct qry_parser *p)
@@ -127,10 +144,8 @@ static struct qry_duration *parse_primary(struct qry_parser *p)
         struct qry_duration *literal = parse_literal(p);
         return literal && in_range(p, literal->seconds, literal->pos.start) ? literal : NULL;
     }
-    if (type == QRY_TOK_STEP || type == QRY_TOK_RANGE)
-        return parse_query_value(p);
-    if (type == QRY_TOK_MIN_OF || type == QRY_TOK_MAX_OF)
-        return parse_min_max(p);
+    if (is_call(type))
+        return if_enabled(p, parse_call(p));
     if (type == QRY_TOK_LEFT_PAREN)
         return parse_parens(p, false);
     qry_unexpected(p);
@@ -155,7 +170,7 @@ static struct qry_duration *apply_sign(struct qry_parser *p, const struct qry_to
 
 static struct qry_duration *parse_unary(struct qry_parser *p)
 {
-    if (qry_peek(p) != QRY_TOK_ADD && qry_peek(p) != QRY_TOK_SUB)
+    if (!is_sign(qry_peek(p)))
         return parse_primary(p);
     struct qry_token sign = qry_take(p);
     struct qry_duration *operand = parse_duration(p, QRY_PRECEDENCE_POWER);
@@ -193,7 +208,7 @@ static struct qry_duration *parse_binary(struct qry_parser *p, struct qry_durati
 {
     struct qry_token token = qry_take(p);
     struct qry_duration *rhs = parse_duration(p, op == QRY_DUR_POW ? precedence : precedence + 1);
-    if (!rhs || !enabled(p, lhs))
+    if (!rhs || !if_enabled(p, lhs))
         return NULL;
     bool zero = rhs->op == QRY_DUR_LITERAL && rhs->seconds == 0;
     if (zero && (op == QRY_DUR_DIV || op == QRY_DUR_MOD)) {
@@ -201,6 +216,20 @@ static struct qry_duration *parse_binary(struct qry_parser *p, struct qry_durati
         return NULL;
     }
     return new_duration(p, op, (struct qry_pos){lhs->pos.start, rhs->pos.end}, lhs, rhs);
+}
+
+/* The operators and right operands behind a left one. */
+static struct qry_duration *parse_operators(struct qry_parser *p, struct qry_duration *duration,
+                                            int min_precedence)
+{
+    while (duration) {
+        enum qry_duration_op op;
+        int precedence = operator_of(qry_peek(p), &op);
+        if (precedence == 0 || precedence < min_precedence)
+            break;
+        duration = parse_binary(p, duration, op, precedence);
+    }
+    return p->err == NX_OK ? duration : NULL;
 }
 
 static struct qry_duration *parse_duration(struct qry_parser *p, int min_precedence)
@@ -212,16 +241,9 @@ static struct qry_duration *parse_duration(struct qry_parser *p, int min_precede
                         QRY_MAX_NESTING);
         return NULL;
     }
-    struct qry_duration *duration = parse_unary(p);
-    while (duration) {
-        enum qry_duration_op op;
-        int precedence = operator_of(qry_peek(p), &op);
-        if (precedence == 0 || precedence < min_precedence)
-            break;
-        duration = parse_binary(p, duration, op, precedence);
-    }
+    struct qry_duration *duration = parse_operators(p, parse_unary(p), min_precedence);
     p->nesting--;
-    return p->err == NX_OK ? duration : NULL;
+    return duration;
 }
 
 struct qry_duration *qry_parse_positive_duration(struct qry_parser *p)
@@ -234,20 +256,42 @@ struct qry_duration *qry_parse_positive_duration(struct qry_parser *p)
     return duration;
 }
 
+/* After `offset` and one sign. */
+static struct qry_duration *parse_signed_offset(struct qry_parser *p)
+{
+    struct qry_token sign = qry_take(p);
+    enum qry_token_type type = qry_peek(p);
+    struct qry_duration *operand;
+
+    if (is_sign(type)) {
+        operand = parse_duration(p, QRY_PRECEDENCE_POWER);
+        operand = operand ? apply_sign(p, &sign, operand) : NULL;
+        return parse_operators(p, operand, PRECEDENCE_SUM);
+    }
+    if (is_number(type) || type == QRY_TOK_LEFT_PAREN) {
+        operand = is_number(type) ? parse_literal(p) : parse_parens(p, true);
+        return operand ? apply_sign(p, &sign, operand) : NULL;
+    }
+    if (!is_call(type)) {
+        qry_unexpected(p);
+        return NULL;
+    }
+    operand = parse_call(p);
+    if (!operand)
+        return NULL;
+    /* before a call even a plus is kept */
+    enum qry_duration_op op = sign.type == QRY_TOK_SUB ? QRY_DUR_NEG : QRY_DUR_POS;
+    struct qry_pos pos = {sign.pos, operand->pos.end};
+    return if_enabled(p, new_duration(p, op, pos, NULL, operand));
+}
+
 struct qry_duration *qry_parse_offset_duration(struct qry_parser *p)
 {
-    if (qry_peek(p) != QRY_TOK_ADD && qry_peek(p) != QRY_TOK_SUB)
-        return parse_primary(p);
-
-    struct qry_token sign = qry_take(p);
-    struct qry_duration *operand;
-    if (is_number(qry_peek(p)))
-        operand = parse_literal(p);
-    else if (qry_peek(p) == QRY_TOK_LEFT_PAREN)
-        operand = parse_parens(p, true);
-    else
-        operand = parse_primary(p);
-    return operand ? apply_sign(p, &sign, operand) : NULL;
+    if (is_sign(qry_peek(p)))
+        return parse_signed_offset(p);
+    if (qry_peek(p) == QRY_TOK_LEFT_PAREN)
+        return parse_duration(p, PRECEDENCE_SUM);
+    return parse_primary(p);
 }
 
 int64_t qry_duration_literal_ms(const struct qry_duration *duration)

@@ -34,8 +34,7 @@ struct arguments {
     uint32_t depth; /* of the deepest */
 };
 
-/* Whether an expression may begin with the token. */
-static bool starts_expr(enum qry_token_type type)
+bool qry_starts_expr(enum qry_token_type type)
 {
     return qry_is_metric_word(type) || type == QRY_TOK_NUMBER || type == QRY_TOK_DURATION ||
            type == QRY_TOK_STRING || type == QRY_TOK_LEFT_PAREN || type == QRY_TOK_LEFT_BRACE ||
@@ -66,7 +65,7 @@ static bool parse_arguments(struct qry_parser *p, struct arguments *args)
         if (qry_peek(p) != QRY_TOK_COMMA)
             return qry_expect(p, QRY_TOK_RIGHT_PAREN);
         struct qry_token comma = qry_take(p);
-        if (!starts_expr(qry_peek(p))) {
+        if (!qry_starts_expr(qry_peek(p))) {
             qry_parse_error(p, comma.pos, "trailing commas not allowed in function call args");
             return false;
         }
@@ -272,11 +271,26 @@ static struct qry_expr *parse_unary(struct qry_parser *p)
 
 /* --- binary expressions ----------------------------------------------------------------------- */
 
+/* Tells the operand next to an arithmetic operator: in print, it must not run into an offset's
+ * expression. */
+static void mark_operand(struct qry_expr *lhs, enum qry_op op)
+{
+    if (op > QRY_OP_POW)
+        return;
+    while (lhs->kind == QRY_NODE_BINARY || lhs->kind == QRY_NODE_UNARY)
+        lhs = lhs->kind == QRY_NODE_BINARY ? lhs->binary.rhs : lhs->unary.expr;
+    if (lhs->kind == QRY_NODE_SELECTOR)
+        lhs->selector.mod.operator_follows = true;
+    else if (lhs->kind == QRY_NODE_SUBQUERY)
+        lhs->subquery.mod.operator_follows = true;
+}
+
 static struct qry_expr *parse_binary(struct qry_parser *p, struct qry_expr *lhs, enum qry_op op,
                                      int precedence)
 {
     struct qry_binary binary = {.op = op, .lhs = lhs};
 
+    mark_operand(lhs, op);
     (void)qry_take(p);
     if (!qry_parse_binary_modifiers(p, &binary))
         return NULL;

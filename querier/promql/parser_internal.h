@@ -115,6 +115,8 @@ bool qry_parse_binary_modifiers(struct qry_parser *p, struct qry_binary *binary)
 #define QRY_PRECEDENCE_LOWEST 1
 #define QRY_PRECEDENCE_POWER 6
 struct qry_expr *qry_parse_expr(struct qry_parser *p, int min_precedence);
+/* Whether an expression may begin with the token. */
+bool qry_starts_expr(enum qry_token_type type);
 /* A node one level above `below` (0 for a leaf). */
 struct qry_expr *qry_new_expr(struct qry_parser *p, enum qry_node_kind kind, enum qry_type type,
                               struct qry_pos pos, uint32_t below);

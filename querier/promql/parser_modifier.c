@@ -100,6 +100,10 @@ static struct qry_expr *parse_offset(struct qry_parser *p, struct qry_expr *expr
         qry_parse_error(p, expr->pos.start, "offset may not be set multiple times");
         return NULL;
     }
+    if (isnan(offset->seconds)) { /* which Prometheus takes for minus 292 years */
+        qry_parse_error(p, offset->pos.start, "duration out of range");
+        return NULL;
+    }
     bool zero = offset->op == QRY_DUR_LITERAL && round(offset->seconds * 1e9) == 0;
     mod->offset = zero ? NULL : offset;
     mod->offset_ms = qry_duration_literal_ms(offset);

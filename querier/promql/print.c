@@ -142,12 +142,44 @@ static void print_offset(struct nx_buf *out, const struct qry_modifiers *mod)
         return;
     nx_buf_append_str(out, " offset ");
     if (mod->offset->op != QRY_DUR_LITERAL) {
+        if (mod->operator_follows && mod->offset->wrapped)
+            nx_buf_append_char(out, '+');
         print_duration(out, mod->offset);
         return;
     }
     if (mod->offset->seconds < 0)
         nx_buf_append_char(out, '-');
     print_ms(out, mod->offset_ms < 0 ? -mod->offset_ms : mod->offset_ms);
+}
+
+/* Whether an arithmetic operator behind the offset would be read as part of it. A parenthesis is
+ * closed by a plus in front (print_offset); other expressions have to stand in front of the other
+ * modifiers, one of which then ends them. Prometheus prints such text all the same. */
+static bool offset_stands_first(const struct qry_modifiers *mod)
+{
+    const struct qry_duration *d = mod->offset;
+
+    if (!mod->operator_follows || !d || d->wrapped)
+        return false;
+    if (d->op == QRY_DUR_NEG || d->op == QRY_DUR_POS)
+        return !d->rhs->wrapped && (d->rhs->lhs || d->rhs->rhs) && d->rhs->op != QRY_DUR_MIN_OF &&
+               d->rhs->op != QRY_DUR_MAX_OF;
+    return d->lhs && d->op != QRY_DUR_MIN_OF && d->op != QRY_DUR_MAX_OF;
+}
+
+/* @, anchored or smoothed, offset. Of a range and of a vector they stand in another order. */
+static void print_modifiers(struct nx_buf *out, const struct qry_modifiers *mod,
+                            const char *before_at, const char *after_at)
+{
+    bool first = offset_stands_first(mod);
+
+    if (first)
+        print_offset(out, mod);
+    nx_buf_append_str(out, before_at);
+    print_at(out, mod);
+    nx_buf_append_str(out, after_at);
+    if (!first)
+        print_offset(out, mod);
 }
 
 /* --- selectors -------------------------------------------------------------------------------- */
@@ -226,13 +258,11 @@ static void print_selector(struct nx_buf *out, const struct qry_selector *select
     if (selector->range) {
         nx_buf_append_char(out, '[');
         print_range(out, selector->range, selector->range_ms);
-        nx_buf_printf(out, "]%s", extended);
-        print_at(out, &selector->mod);
+        nx_buf_append_char(out, ']');
+        print_modifiers(out, &selector->mod, extended, "");
     } else {
-        print_at(out, &selector->mod);
-        nx_buf_append_str(out, extended);
+        print_modifiers(out, &selector->mod, "", extended);
     }
-    print_offset(out, &selector->mod);
 }
 
 void qry_print_subquery_suffix(struct nx_buf *out, const struct qry_subquery *subquery)
@@ -243,8 +273,7 @@ void qry_print_subquery_suffix(struct nx_buf *out, const struct qry_subquery *su
     if (subquery->step)
         print_range(out, subquery->step, subquery->step_ms);
     nx_buf_append_char(out, ']');
-    print_at(out, &subquery->mod);
-    print_offset(out, &subquery->mod);
+    print_modifiers(out, &subquery->mod, "", "");
 }
 
 /* --- operators -------------------------------------------------------------------------------- */
@@ -274,7 +303,8 @@ void qry_print_matching(struct nx_buf *out, const struct qry_binary *binary)
                                                                       : " group_right ");
         print_labels(out, matching->include, matching->include_count);
     }
-    if (matching->fill_both) {
+    if (matching->has_fill_lhs && matching->has_fill_rhs &&
+        matching->fill_lhs == matching->fill_rhs) {
         print_fill(out, "fill", matching->fill_lhs);
         return;
     }

@@ -94,11 +94,9 @@ static void put_number(struct nx_buf *out, double value)
 {
     char text[NX_FLOAT_MAX];
     size_t len = nx_float_format_f(value, text);
-    nx_buf_append_char(out, '{');
     put_key_text(out, "type", "numberLiteral");
     put_key(out, "val");
     put_string(out, nx_view_make(text, len));
-    nx_buf_append_char(out, '}');
 }
 
 /* --- durations and modifiers ------------------------------------------------------------------ */
@@ -110,11 +108,13 @@ static void put_duration(struct nx_buf *out, const char *key, const struct qry_d
         nx_buf_append_str(out, "null");
         return;
     }
+    nx_buf_append_char(out, '{');
     if (d->op == QRY_DUR_LITERAL) {
+        put_key_bool(out, "duration", d->is_duration);
         put_number(out, d->seconds);
+        nx_buf_append_char(out, '}');
         return;
     }
-    nx_buf_append_char(out, '{');
     put_duration(out, "lhs", d->lhs);
     put_key_text(out, "op", qry_duration_op_text(d->op));
     put_duration(out, "rhs", d->rhs);
@@ -299,6 +299,7 @@ static void put_node(struct nx_buf *out, const struct qry_expr *expr)
 {
     switch (expr->kind) {
     case QRY_NODE_NUMBER:
+        put_number(out, expr->number.value);
         break;
     case QRY_NODE_STRING:
         put_key_text(out, "type", "stringLiteral");
@@ -336,10 +337,6 @@ void qry_print_json(struct nx_buf *out, const struct qry_expr *expr)
 {
     if (out->err != NX_OK)
         return;
-    if (expr->kind == QRY_NODE_NUMBER) {
-        put_number(out, expr->number.value);
-        return;
-    }
     nx_buf_append_char(out, '{');
     put_node(out, expr);
     nx_buf_append_char(out, '}');

@@ -54,25 +54,31 @@ static bool parse_label_set(struct qry_parser *p, struct nx_labels_builder *buil
     return qry_expect(p, QRY_TOK_RIGHT_BRACE);
 }
 
+/* A name before the braces counts more than one inside. */
 static bool parse_metric(struct qry_parser *p, struct nx_labels_builder *builder, size_t *consumed)
 {
+    struct qry_token name = {0};
+
     p->context.where = "series values";
     if (qry_is_metric_word(qry_peek(p))) {
-        struct qry_token name = qry_take(p);
-        nx_labels_builder_set(builder, NX_LABEL_METRIC_NAME, name.text);
+        name = qry_take(p);
         *consumed = qry_token_end(&name);
-        /* What follows is in the language of the values: only a brace right here is still the
-         * metric's. */
-        if (*consumed >= p->lexer.text.len || p->lexer.text.ptr[*consumed] != '{')
-            return true;
     }
-    if (qry_peek(p) != QRY_TOK_LEFT_BRACE) {
-        qry_unexpected(p);
-        return false;
+    /* What follows a name is in the language of the values: only a brace right behind it is still
+     * the metric's. */
+    bool more = *consumed < p->lexer.text.len && p->lexer.text.ptr[*consumed] == '{';
+    if (name.text.len == 0 || more) {
+        if (qry_peek(p) != QRY_TOK_LEFT_BRACE) {
+            qry_unexpected(p);
+            return false;
+        }
+        if (!parse_label_set(p, builder))
+            return false;
+        *consumed = p->last_closing;
     }
-    bool ok = parse_label_set(p, builder);
-    *consumed = p->last_closing;
-    return ok;
+    if (name.text.len > 0)
+        nx_labels_builder_set(builder, NX_LABEL_METRIC_NAME, name.text);
+    return true;
 }
 
 enum nx_err qry_parse_metric(struct nx_view text, struct nx_arena *arena, struct nx_labels *labels,

@@ -60,7 +60,7 @@
     VALID("a and on(m:n) b", "a and on (\"m:n\") b")                                                       \
     VALID("a + fill(1m) b", "a + fill (60) b")                                                             \
     VALID("a + on(x) fill_right(-2) fill_left(+3) b", "a + on (x) fill_left (3) fill_right (-2) b")        \
-    VALID("a == bool fill(NaN) b", "a == bool fill (NaN) b")                                               \
+    VALID("a == bool fill(NaN) b", "a == bool fill_left (NaN) fill_right (NaN) b")                         \
     /* keywords as names: section 1.2 */                                                                   \
     VALID("sum + avg", "sum + avg")                                                                        \
     VALID("by - without", "by - without")                                                                  \
@@ -105,6 +105,17 @@
     VALID("m offset (1h)", "m offset (1h)")                                                                \
     VALID("m offset -(1h - step())", "m offset -(1h - step())")                                            \
     VALID("m offset +(5)", "m offset (5)")                                                                 \
+    VALID("m offset (1h) * 2 @ 5", "m @ 5.000 offset (1h) * 2")                                            \
+    VALID("m offset ((1h)) - 2 == n", "m offset (1h) - 2 == n")                                            \
+    VALID("m offset - -1 == n", "m offset 1s == n")                                                        \
+    VALID("m offset - -step() + 2", "m offset --step() + 2")                                               \
+    VALID("m offset (1h) @ 5 * 2", "m @ 5.000 offset +(1h) * 2")                                           \
+    VALID("m offset (1h) * 2 @ 5 * 2", "m offset (1h) * 2 @ 5.000 * 2")                                    \
+    VALID("a - -m offset - -step() smoothed ^ 2", "a - -m offset --step() smoothed ^ 2")                   \
+    VALID("m offset (1h) @ 5 == 2", "m @ 5.000 offset (1h) == 2")                                          \
+    VALID("m offset +(1h) % n", "m offset +(1h) % n")                                                      \
+    VALID("m offset -(1h) + n", "m offset -(1h) + n")                                                      \
+    VALID("m offset step() ^ n", "m offset step() ^ n")                                                    \
     VALID("m offset -2 ^ 2", "m offset -2s ^ 2")                                                           \
     VALID("m offset step() * 2", "m offset step() * 2")                                                    \
     VALID("m offset -max_of(1, 2) + 3", "m offset -max_of(1, 2) + 3")                                      \
@@ -117,7 +128,7 @@
     VALID("round(m)", "round(m)")                                                                          \
     VALID("hour()", "hour()")                                                                              \
     VALID("info(m)", "info(m)")                                                                            \
-    VALID("info(m, {})", "info(m, {})")                                                                      \
+    VALID("info(m, {})", "info(m, {})")                                                                    \
     VALID("info(m, {x=\"\"})", "info(m, {x=\"\"})")                                                        \
     VALID("sum(m) by (a)", "sum by (a) (m)")                                                               \
     VALID("Sum By (a,) (m)", "sum by (a) (m)")                                                             \
@@ -261,6 +272,10 @@
     ERROR("a * on b", "1:8: parse error: unexpected identifier \"b\" in grouping opts, expected \"(\"")    \
     ERROR("a * on(x) group_left(1) b", "1:22: parse error: unexpected number \"1\" in grouping opts, "     \
                                        "expected label")                                                   \
+    ERROR("a * on(x) group_left * b", "1:22: parse error: unexpected <op:*> in grouping opts, "            \
+                                      "expected \"(\"")                                                    \
+    ERROR("sum(a * on(x) group_right)", "1:26: parse error: unexpected \")\" in grouping opts, "           \
+                                        "expected \"(\"")                                                  \
     /* calls and aggregations */                                                                           \
     ERROR("sum a", "1:5: parse error: unexpected identifier \"a\"")                                        \
     ERROR("sum by (a) b", "1:12: parse error: unexpected identifier \"b\" in aggregation")                 \
@@ -281,6 +296,8 @@
     ERROR("abs(nope(a), ha(b))", "1:5: parse error: unknown function with name \"nope\"")                  \
     ERROR("Abs(a)", "1:1: parse error: unknown function with name \"Abs\"")                                \
     ERROR("abs()", "1:1: parse error: expected 1 argument(s) in call to \"abs\", got 0")                   \
+    ERROR("histogram_quantiles(a, \"q\")", "1:1: parse error: expected at least 3 argument(s) in call to " \
+                                           "\"histogram_quantiles\", got 2")                               \
     ERROR("pi(a)", "1:1: parse error: expected 0 argument(s) in call to \"pi\", got 1")                    \
     ERROR("round()", "1:1: parse error: expected at least 1 argument(s) in call to \"round\", got 0")      \
     ERROR("round(a, 1, 2)", "1:1: parse error: expected at most 2 argument(s) in call to \"round\", "      \
@@ -374,8 +391,13 @@
                       "step(), or range()")                                                                \
     ERROR("a offset b", "1:10: parse error: unexpected identifier \"b\" in offset, expected number, "      \
                         "duration, step(), or range()")                                                    \
-    ERROR("a offset - -5m", "1:12: parse error: unexpected <op:-> in offset, expected number, duration, "  \
-                            "step(), or range()")                                                          \
+    ERROR("a offset - -b", "1:13: parse error: unexpected identifier \"b\" in offset, expected number, "   \
+                           "duration, step(), or range()")                                                 \
+    ERROR("a offset (1h) + b", "1:17: parse error: unexpected identifier \"b\" in offset, expected "       \
+                               "number, duration, step(), or range()")                                     \
+    ERROR("a offset - -1 * b", "1:17: parse error: unexpected identifier \"b\" in offset, expected "       \
+                               "number, duration, step(), or range()")                                     \
+    ERROR("a offset NaN", "1:10: parse error: duration out of range")                                      \
     ERROR("a offset (5m", "1:13: parse error: unclosed left parenthesis")                                  \
     ERROR("a offset 5m offset 1m", "1:1: parse error: offset may not be set multiple times")               \
     ERROR("a offset step() offset 1m", "1:1: parse error: offset may not be set multiple times")           \
@@ -414,6 +436,7 @@
     DISABLED("a[5m+5m]", "1:3: parse error: experimental duration expression is not enabled")              \
     DISABLED("a[(5m)]", "1:4: parse error: experimental duration expression is not enabled")               \
     DISABLED("a[step()]", "1:3: parse error: experimental duration expression is not enabled")             \
+    DISABLED("a offset -step()", "1:10: parse error: experimental duration expression is not enabled")     \
     DISABLED("a offset max_of(1, 2)", "1:17: parse error: experimental duration expression is not "        \
                                       "enabled")
 /* clang-format on */

@@ -56,11 +56,11 @@ static void parse_without_fail_gives_code_alone(void **state)
     assert_null(query);
 }
 
-static void parse_fill_both_sides_at_once_or_apart(void **state)
+static void parse_equal_fills_print_as_one(void **state)
 {
     (void)state;
     char *printed = reprint_with(qry_print, "a + fill(1) b + fill_left(2) fill_right(2) c");
-    assert_string_equal(printed, "a + fill (1) b + fill_left (2) fill_right (2) c");
+    assert_string_equal(printed, "a + fill (1) b + fill (2) c");
     nx_free(printed);
 }
 
@@ -465,7 +465,7 @@ int main(void)
         cmocka_unit_test(parse_bad_texts_fail_with_message_and_position),
         cmocka_unit_test(parse_disabled_features_fail_with_message),
         cmocka_unit_test(parse_without_fail_gives_code_alone),
-        cmocka_unit_test(parse_fill_both_sides_at_once_or_apart),
+        cmocka_unit_test(parse_equal_fills_print_as_one),
         cmocka_unit_test(tree_precedence_follows_the_table),
         cmocka_unit_test(tree_equal_precedence_leans_left_and_power_right),
         cmocka_unit_test(tree_sign_on_literal_folds_into_it),

@@ -201,13 +201,14 @@ static void json_duration_expressions_are_trees(void **state)
     char *json = reprint_with(qry_print_json, "m[(1m+step()):max_of(1, 2)] offset -(5)");
     assert_non_null(strstr(
         json, "\"offset\":0,\"offsetExpr\":{\"lhs\":null,\"op\":\"-\",\"rhs\":{\"lhs\":null,"
-              "\"op\":\"+\",\"rhs\":{\"type\":\"numberLiteral\",\"val\":\"5\"},"
+              "\"op\":\"+\",\"rhs\":{\"duration\":false,\"type\":\"numberLiteral\",\"val\":\"5\"},"
               "\"type\":\"durationExpr\",\"wrapped\":true},\"type\":\"durationExpr\","
               "\"wrapped\":false},\"range\":0,\"rangeExpr\":{\"lhs\":"
-              "{\"type\":\"numberLiteral\",\"val\":\"60\"},\"op\":\"+\",\"rhs\":{\"lhs\":null,"
+              "{\"duration\":true,\"type\":\"numberLiteral\",\"val\":\"60\"},\"op\":\"+\",\"rhs\":{"
+              "\"lhs\":null,"
               "\"op\":\"step\",\"rhs\":null,\"type\":\"durationExpr\",\"wrapped\":false},"
               "\"type\":\"durationExpr\",\"wrapped\":true},\"startOrEnd\":null,\"step\":0,"
-              "\"stepExpr\":{\"lhs\":{\"type\":\"numberLiteral\",\"val\":\"1\"},"
+              "\"stepExpr\":{\"lhs\":{\"duration\":false,\"type\":\"numberLiteral\",\"val\":\"1\"},"
               "\"op\":\"max_of\""));
     nx_free(json);
 }

@@ -94,7 +94,7 @@ static size_t roundtrip_file(const char *path)
         char *text = expression_of(line);
         if (!text)
             continue;
-        /* a written + before a duration expression is not printed, as in Prometheus */
+        /* a plus before a call in an offset is in the tree but not printed, as in Prometheus */
         if (!strstr(text, "offset +"))
             assert_roundtrip(text);
         count++;

@@ -22,6 +22,8 @@ static void metric_forms_give_sorted_labels_and_length(void **state)
         {"{a=\"b\"}{{schema:0}}", "{a=\"b\"}", 7},
         {"{\"u.v\", \"w x\"=`y`} _x3", "{\"u.v\", \"w x\"=\"y\"}", 18},
         {"{__name__=\"m\"}", "m", 14},
+        {"m{\"n\"}", "m", 6},
+        {"m{__name__=\"n\"}", "m", 15},
         {"m{a=\"\", b=\"c\"}", "m{b=\"c\"}", 14},
         {"m{a=\"1\", a=\"2\"}", "m{a=\"2\"}", 15},
         {"m{a=\"\\u00e9\\n\"}", "m{a=\"\xC3\xA9\\n\"}", 15},
