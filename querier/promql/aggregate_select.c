@@ -273,6 +273,7 @@ struct value_count {
     bool keep_label;
     struct qry_matrix out;
     struct nx_index index; /* rows of `out` by labels */
+    struct qry_pool *probe;
     struct nx_buf text;
 };
 
@@ -282,34 +283,43 @@ static bool row_eq(uint32_t ref, const void *key, const void *user)
                         *(const struct nx_labels *)key);
 }
 
+/* The labels of the result for the text in c->text; they live until the next call. */
+static enum nx_err probe_labels(struct value_count *c, uint32_t group, struct nx_labels *out)
+{
+    struct nx_labels_builder builder;
+
+    *out = c->agg->grouping->groups[group];
+    if (!c->keep_label)
+        return NX_OK;
+    nx_arena_clear(&c->probe->arena);
+    nx_labels_builder_init(&builder, &c->probe->arena, *out);
+    nx_labels_builder_set(&builder, c->label, nx_buf_view(&c->text));
+    return nx_labels_builder_take(&builder, out) ? qry_no_memory(c->agg->scope->ev) : NX_OK;
+}
+
 /* The result row of the text in c->text in a group. */
 static enum nx_err find_row(struct value_count *c, uint32_t group, uint32_t *at)
 {
     struct qry_eval *ev = c->agg->scope->ev;
-    struct nx_labels labels = c->agg->grouping->groups[group];
-    struct nx_labels_builder builder;
+    struct nx_labels labels, copy;
     struct qry_row *row;
+    enum nx_err err;
 
     if (nx_buf_err(&c->text))
         return qry_no_memory(ev);
-    if (c->keep_label) {
-        struct nx_view value = nx_arena_copy(&ev->names->arena, nx_buf_view(&c->text));
-        if (!value.ptr)
-            return qry_no_memory(ev);
-        nx_labels_builder_init(&builder, &ev->names->arena, labels);
-        nx_labels_builder_set(&builder, c->label, value);
-        if (nx_labels_builder_take(&builder, &labels))
-            return qry_no_memory(ev);
-    }
+    if ((err = probe_labels(c, group, &labels)))
+        return err;
     uint64_t hash = nx_labels_hash(labels);
     *at = nx_index_find(&c->index, hash, row_eq, &labels, &c->out);
     if (*at != NX_INDEX_NONE)
         return NX_OK;
+    copy = nx_labels_copy(&ev->names->arena, labels);
+    if (labels.count > 0 && !copy.items)
+        return qry_no_memory(ev);
     *at = (uint32_t)c->out.count;
-    enum nx_err err = qry_matrix_add(&c->out, labels, false, &row);
-    if (err == NX_OK && nx_index_insert(&c->index, hash, *at))
-        err = qry_no_memory(ev);
-    return err;
+    if ((err = qry_matrix_add(&c->out, copy, false, &row)))
+        return err;
+    return nx_index_insert(&c->index, hash, *at) ? qry_no_memory(ev) : NX_OK;
 }
 
 static enum nx_err count_row(struct value_count *c, size_t r)
@@ -361,10 +371,13 @@ enum nx_err qry_aggregate_count_values(struct qry_aggregation *agg, struct nx_vi
         return err;
     nx_index_init(&c.index);
     nx_buf_init(&c.text, VALUE_TEXT_MAX);
+    if (!(c.probe = qry_pool_new(agg->scope->ev)))
+        err = qry_no_memory(agg->scope->ev);
     for (size_t r = 0; r < agg->input->count && err == NX_OK; r++)
         err = count_row(&c, r);
     nx_buf_release(&c.text);
     nx_index_release(&c.index);
+    qry_pool_free(agg->scope->ev, c.probe);
     if (err) {
         qry_matrix_release(&c.out);
         return err;
