@@ -131,8 +131,7 @@ static void run_end(struct ing_flush *flush)
 
 static void retention_run(struct nx_job *job)
 {
-    struct ing_flush *flush =
-        (struct ing_flush *)((char *)job - offsetof(struct ing_flush, retention));
+    struct ing_flush *flush = ING_OWNER(struct ing_flush, retention, job);
     const struct ing_settings *settings = flush->ing->deps.settings;
     (void)ing_block_set_expire(flush->ing->blocks,
                                nx_now_ms(flush->ing->deps.clock) - settings->retention_ms);
@@ -140,7 +139,7 @@ static void retention_run(struct nx_job *job)
 
 static void retention_done(struct nx_job *job)
 {
-    run_end((struct ing_flush *)((char *)job - offsetof(struct ing_flush, retention)));
+    run_end(ING_OWNER(struct ing_flush, retention, job));
 }
 
 static void start_retention(struct ing_flush *flush)

@@ -48,7 +48,7 @@ static void write_next(struct write *write);
 
 static void cut_run(struct ing_fan_slot *slot)
 {
-    struct write *write = (struct write *)((char *)slot->fan - offsetof(struct write, cut));
+    struct write *write = ING_OWNER(struct write, cut, slot->fan);
     struct ing_shard *shard = slot->shard;
     write->run->before[shard->index] = ing_log_cut(shard->log);
     ing_head_pin(shard->store.head);
@@ -110,7 +110,7 @@ static void to_lane(struct write *write);
 
 static void slice_run(struct nx_task *task)
 {
-    struct write *write = (struct write *)((char *)task - offsetof(struct write, task));
+    struct write *write = ING_OWNER(struct write, task, task);
     struct ing_head *head = write->run->ing->shards[write->shard].store.head;
     struct ing_flush_target *target = target_of(write);
     write->count = 0;
@@ -232,7 +232,7 @@ static enum nx_err finish_block(struct write *write, struct ing_flush_target *ta
 
 static void lane_run(struct nx_job *job)
 {
-    struct write *write = (struct write *)((char *)job - offsetof(struct write, job));
+    struct write *write = ING_OWNER(struct write, job, job);
     struct ing_flush_target *target = target_of(write);
     target->err = write_slice(write, target);
     bool last = write->shard_done && write->shard + 1 == write->run->ing->shard_count;
@@ -248,7 +248,7 @@ static void lane_run(struct nx_job *job)
 
 static void lane_done(struct nx_job *job)
 {
-    struct write *write = (struct write *)((char *)job - offsetof(struct write, job));
+    struct write *write = ING_OWNER(struct write, job, job);
     const struct ing_flush_target *target = target_of(write);
     nx_arena_clear(&write->arena);
     if (target->err != NX_OK) {
@@ -270,7 +270,7 @@ static void lane_done(struct nx_job *job)
 
 static void submit(struct nx_task *task)
 {
-    struct write *write = (struct write *)((char *)task - offsetof(struct write, task));
+    struct write *write = ING_OWNER(struct write, task, task);
     write->job = (struct nx_job){.run = lane_run, .done = lane_done};
     enum nx_err err = nx_lane_submit(write->run->ing->flush_lane, &write->job);
     if (err != NX_OK) {
@@ -309,7 +309,7 @@ static void write_next(struct write *write)
 
 static void cut_done(struct ing_fan *fan)
 {
-    struct write *write = (struct write *)((char *)fan - offsetof(struct write, cut));
+    struct write *write = ING_OWNER(struct write, cut, fan);
     write_next(write);
 }
 

@@ -216,7 +216,7 @@ static void close_log(struct ing_fan_slot *slot)
 
 static void on_logs_closed(struct ing_fan *fan)
 {
-    struct stop *stop = (struct stop *)((char *)fan - offsetof(struct stop, fan));
+    struct stop *stop = ING_OWNER(struct stop, fan, fan);
     struct ingester *ing = stop->ing;
     void (*done)(void *user) = stop->done;
     void *user = stop->user;

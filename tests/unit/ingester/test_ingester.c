@@ -474,7 +474,7 @@ static void select_streams_many_series_within_its_limits(void **state)
     for (int part = 0; part < 10; part++) {
         pusher_init(&pusher, "a");
         for (int i = 0; i < 300; i++) {
-            char text[32];
+            char text[48];
             snprintf(text, sizeof text, "instance-%d-%d", part, i);
             pusher_row(&pusher, "__name__", "m", "instance",
                        nx_arena_copy(&pusher.arena, nx_view_of(text)).ptr, "filler",
