@@ -1,5 +1,5 @@
-/* The querier: answers the Prometheus HTTP API by fanning out to the ingesters, merging the replicas and
- * evaluating PromQL. */
+/* The querier: answers the Prometheus HTTP API by fanning out to the ingesters, merging the
+ * replicas and evaluating PromQL. */
 #ifndef QRY_QUERIER_H
 #define QRY_QUERIER_H
 
@@ -15,9 +15,9 @@ struct qry_settings {
     int64_t timeout_ms;
     int64_t concurrency;
     int64_t max_samples;
-    int64_t max_memory_bytes;     /* a query */
-    int64_t max_fetched_bytes;    /* encoded chunks a query */
-    int64_t max_query_bytes;      /* length of the text */
+    int64_t max_memory_bytes;  /* a query */
+    int64_t max_fetched_bytes; /* encoded chunks a query */
+    int64_t max_query_bytes;   /* length of the text */
     bool partial_response;
     const char *features; /* comma list, names of Prometheus's --enable-feature */
     const char *cors_origin;
@@ -37,9 +37,12 @@ struct qry_deps {
     struct nx_telemetry *telemetry;
 };
 
-/* Adds its routes and starts the evaluation lanes; before the workers start. NX_ERR_CONFIG names a bad feature. */
-enum nx_err qry_new(const struct qry_deps *deps, struct querier **out, struct nx_fail *fail) NX_WARN_UNUSED;
-/* After the HTTP server has stopped, on worker 0: cancels what still runs; then `done`, on worker 0. */
+/* Adds its routes and starts the evaluation lanes; before the workers start. NX_ERR_CONFIG names a
+ * bad feature. */
+enum nx_err qry_new(const struct qry_deps *deps, struct querier **out,
+                    struct nx_fail *fail) NX_WARN_UNUSED;
+/* After the HTTP server has stopped, on worker 0: cancels what still runs; then `done`, on worker
+ * 0. */
 void qry_stop(struct querier *qry, void (*done)(void *user), void *user);
 void qry_free(struct querier *qry);
 
