@@ -11,8 +11,6 @@
 
 #define NX_HTTP_IDLE_EASIES 64
 
-struct nx_http_socket;
-
 struct nx_http_call {
     TAILQ_ENTRY(nx_http_call) in_calls;
     TAILQ_ENTRY(nx_http_call) in_work;
@@ -38,6 +36,8 @@ struct nx_http_client {
     struct nx_worker *worker;
     struct nx_log *log;
     CURLM *multi;
+    int epoll_fd;     /* curl's sockets */
+    uv_poll_t poll;   /* of epoll_fd */
     uv_timer_t timer; /* curl's next time-out */
     uv_idle_t kick;   /* runs `work` in the next round of the loop */
     size_t open_handles;
@@ -46,8 +46,8 @@ struct nx_http_client {
     struct nx_http_calls calls;
     struct nx_http_calls work; /* to be added, resumed or canceled */
     size_t call_count;
-    struct nx_http_socket **sockets; /* by descriptor */
-    size_t socket_capacity;
+    uint32_t *watched; /* by descriptor: what curl waits for on it (EPOLLIN, EPOLLOUT) */
+    size_t watched_capacity;
     CURL *idle[NX_HTTP_IDLE_EASIES];
     size_t idle_count;
     void (*closed)(void *user);

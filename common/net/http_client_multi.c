@@ -1,97 +1,106 @@
 /* curl's multi-socket interface on a uv loop.
  *
- * - A poll handle lives from curl's first ADD of a descriptor to its REMOVE. curl 7.88 closes a
- * socket whose connection never came about without asking us, and may open the next one under the
- * same number before it sends REMOVE, or never send one because to its books nothing changed. So we
- * open sockets ourselves: a handle that still stands for the number belonged to a closed socket and
- * is replaced, watching what the old one watched. Descriptors in use are closed through us, after
- * their handle.
+ * - curl's sockets are in an epoll set of their own, of which the loop watches the one descriptor.
+ *   curl 7.88 closes a socket whose connection never came about without asking us, and sends REMOVE
+ *   only then, when its number may already be another thread's; or it opens the next socket under
+ *   the same number and sends nothing, because to its books nothing changed. A handle of the loop
+ *   would not survive that (uv aborts when a descriptor it watches is gone, and would forget
+ *   one that somebody else now has under that number); in a set of our own the kernel drops
+ *   closed sockets and a late removal finds nothing. For the second case we open the sockets
+ *   ourselves: a number that is still watched is added again.
  * - Whatever follows from a callback of curl (adding, removing, resuming transfers) is put off to
- * the idle handle: curl functions are not re-entered.
+ *   the idle handle: curl functions are not re-entered.
  * - After every action and time-out all completion messages are taken. */
-#include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/net/http_client_internal.h"
 
 #define MAX_CACHED_CONNECTIONS 256L
-
-struct nx_http_socket {
-    uv_poll_t poll;
-    struct nx_http_client *client;
-    int fd;
-    int events; /* UV_READABLE, UV_WRITABLE */
-};
-
-/* --- closing --------------------------------------------------------------------------------- */
-
-static void handle_gone(struct nx_http_client *client)
-{
-    if (--client->open_handles > 0) {
-        return;
-    }
-    void (*closed)(void *) = client->closed;
-    void *user = client->closed_user;
-    nx_free(client->sockets);
-    nx_free(client);
-    curl_global_cleanup();
-    if (closed) {
-        closed(user);
-    }
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-    handle_gone(handle->data);
-}
-
-static void on_socket_closed(uv_handle_t *handle)
-{
-    struct nx_http_socket *sock = handle->data;
-    struct nx_http_client *client = sock->client;
-    nx_free(sock);
-    handle_gone(client);
-}
+#define EVENTS_A_ROUND 64
 
 /* --- sockets --------------------------------------------------------------------------------- */
 
-static struct nx_http_socket *find_socket(struct nx_http_client *client, int fd)
+/* Not through the C library: ThreadSanitizer would report the late removal described above. */
+static bool set_control(struct nx_http_client *client, int operation, int fd, uint32_t events)
 {
-    return fd >= 0 && (size_t)fd < client->socket_capacity ? client->sockets[fd] : NULL;
+    struct epoll_event event = {.events = events, .data.fd = fd};
+    return syscall(SYS_epoll_ctl, client->epoll_fd, operation, fd, &event) == 0;
 }
 
-static struct nx_http_socket *add_socket(struct nx_http_client *client, int fd)
+static uint32_t watched_events(const struct nx_http_client *client, int fd)
 {
-    size_t before = client->socket_capacity;
-    if (nx_grow(&client->sockets, &client->socket_capacity, (size_t)fd + 1,
-                sizeof(*client->sockets)) != NX_OK) {
-        return NULL;
-    }
-    for (size_t i = before; i < client->socket_capacity; i++) {
-        client->sockets[i] = NULL;
-    }
-    struct nx_http_socket *sock = nx_calloc(1, sizeof(*sock));
-    if (!sock) {
-        return NULL;
-    }
-    if (uv_poll_init(nx_worker_loop(client->worker), &sock->poll, fd) != 0) {
-        nx_free(sock);
-        return NULL;
-    }
-    sock->poll.data = sock;
-    sock->client = client;
-    sock->fd = fd;
-    client->open_handles++;
-    client->sockets[fd] = sock;
-    return sock;
+    return fd >= 0 && (size_t)fd < client->watched_capacity ? client->watched[fd] : 0;
 }
 
-static void drop_socket(struct nx_http_socket *sock)
+static bool remember(struct nx_http_client *client, int fd, uint32_t events)
 {
-    sock->client->sockets[sock->fd] = NULL;
-    uv_close((uv_handle_t *)&sock->poll, on_socket_closed);
+    size_t before = client->watched_capacity;
+    if (nx_grow(&client->watched, &client->watched_capacity, (size_t)fd + 1,
+                sizeof(*client->watched)) != NX_OK) {
+        return false;
+    }
+    for (size_t i = before; i < client->watched_capacity; i++) {
+        client->watched[i] = 0;
+    }
+    client->watched[fd] = events;
+    return true;
+}
+
+/* Without memory the call ends by its time-out: an error told to curl would end all calls. */
+static void watch(struct nx_http_client *client, int fd, uint32_t events)
+{
+    if (remember(client, fd, events) && !set_control(client, EPOLL_CTL_MOD, fd, events)) {
+        (void)set_control(client, EPOLL_CTL_ADD, fd, events);
+    }
+}
+
+static void unwatch(struct nx_http_client *client, int fd)
+{
+    if (watched_events(client, fd) != 0) {
+        client->watched[fd] = 0;
+        (void)set_control(client, EPOLL_CTL_DEL, fd, 0);
+    }
+}
+
+static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_user)
+{
+    struct nx_http_client *client = user;
+    (void)easy;
+    (void)socket_user;
+    if (what == CURL_POLL_REMOVE) {
+        unwatch(client, fd);
+    } else {
+        watch(client, fd,
+              what == CURL_POLL_IN    ? EPOLLIN
+              : what == CURL_POLL_OUT ? EPOLLOUT
+                                      : EPOLLIN | EPOLLOUT);
+    }
+    return 0;
+}
+
+static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct nx_http_client *client = user;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
+                    address->protocol);
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    if (watched_events(client, fd) != 0) {
+        watch(client, fd, watched_events(client, fd));
+    }
+    return fd;
+}
+
+CURLcode nx_http_multi_prepare(struct nx_http_client *client, CURL *easy)
+{
+    CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    return code ? code : curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client);
 }
 
 /* --- driving --------------------------------------------------------------------------------- */
@@ -126,22 +135,32 @@ static void act(struct nx_http_client *client, curl_socket_t fd, int events)
 
 /* An error of the socket is told together with readiness: given the bare error, curl would fail the
  * call without looking at the socket, and a kept connection that its server closed meanwhile would
- * not be retried on a new one. uv has stopped the handle then; if curl still reads, it goes on. */
+ * not be retried on a new one. */
+static int curl_bits(uint32_t events)
+{
+    if (events & EPOLLERR) {
+        return CURL_CSELECT_ERR | CURL_CSELECT_IN | CURL_CSELECT_OUT;
+    }
+    return (events & (EPOLLIN | EPOLLHUP) ? CURL_CSELECT_IN : 0) |
+           (events & EPOLLOUT ? CURL_CSELECT_OUT : 0);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct nx_http_socket *sock = poll->data;
-    struct nx_http_client *client = sock->client;
-    int fd = sock->fd;
-    int bits = 0;
+    struct nx_http_client *client = poll->data;
+    struct epoll_event ready[EVENTS_A_ROUND];
+    (void)events;
     if (status < 0) {
-        bits = CURL_CSELECT_ERR | CURL_CSELECT_IN | CURL_CSELECT_OUT;
-    } else {
-        bits |= events & UV_READABLE ? CURL_CSELECT_IN : 0;
-        bits |= events & UV_WRITABLE ? CURL_CSELECT_OUT : 0;
+        nx_log(client->log, NX_LOG_ERROR, "http client cannot watch its sockets",
+               NX_E(nx_err_from_uv(status)));
+        return;
     }
-    act(client, fd, bits);
-    if (status < 0 && find_socket(client, fd) == sock && !uv_is_active((uv_handle_t *)poll)) {
-        uv_poll_start(&sock->poll, sock->events, on_poll);
+    int count = epoll_wait(client->epoll_fd, ready, EVENTS_A_ROUND, 0);
+    for (int i = 0; i < count; i++) {
+        /* An earlier one of this round may have ended the socket. */
+        if (watched_events(client, ready[i].data.fd) != 0) {
+            act(client, ready[i].data.fd, curl_bits(ready[i].events));
+        }
     }
 }
 
@@ -165,74 +184,7 @@ void nx_http_multi_kick(struct nx_http_client *client)
     uv_idle_start(&client->kick, on_kick);
 }
 
-/* --- curl's callbacks ------------------------------------------------------------------------ */
-
-static void watch(struct nx_http_client *client, int fd, int events)
-{
-    struct nx_http_socket *sock = find_socket(client, fd);
-    sock = sock ? sock : add_socket(client, fd);
-    /* Without memory for the handle the call ends by its time-out: an error told to curl would end
-     * all calls. */
-    if (sock) {
-        sock->events = events;
-        uv_poll_start(&sock->poll, events, on_poll);
-    }
-}
-
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *socket_user)
-{
-    struct nx_http_client *client = user;
-    (void)easy;
-    (void)socket_user;
-    if (what == CURL_POLL_REMOVE) {
-        struct nx_http_socket *sock = find_socket(client, fd);
-        if (sock) {
-            drop_socket(sock);
-        }
-    } else {
-        int events = what == CURL_POLL_IN    ? UV_READABLE
-                     : what == CURL_POLL_OUT ? UV_WRITABLE
-                                             : UV_READABLE | UV_WRITABLE;
-        watch(client, fd, events);
-    }
-    return 0;
-}
-
-static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct nx_http_client *client = user;
-    (void)purpose;
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK,
-                    address->protocol);
-    if (fd < 0) {
-        return CURL_SOCKET_BAD;
-    }
-    struct nx_http_socket *stale = find_socket(client, fd);
-    if (stale) {
-        int events = stale->events;
-        drop_socket(stale);
-        watch(client, fd, events);
-    }
-    return fd;
-}
-
-static int close_socket(void *user, curl_socket_t fd)
-{
-    struct nx_http_client *client = user;
-    struct nx_http_socket *sock = find_socket(client, fd);
-    if (sock) {
-        drop_socket(sock);
-    }
-    return close(fd);
-}
-
-CURLcode nx_http_multi_prepare(struct nx_http_client *client, CURL *easy)
-{
-    CURLcode code = curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
-    code = code ? code : curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, client);
-    code = code ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
-    return code ? code : curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
-}
+/* --- life ------------------------------------------------------------------------------------ */
 
 static int set_timer(CURLM *multi, long timeout_ms, void *user)
 {
@@ -246,8 +198,6 @@ static int set_timer(CURLM *multi, long timeout_ms, void *user)
     return 0;
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
-
 static CURLMcode set_options(struct nx_http_client *client)
 {
     CURLM *multi = client->multi;
@@ -259,24 +209,58 @@ static CURLMcode set_options(struct nx_http_client *client)
     return code ? code : curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, MAX_CACHED_CONNECTIONS);
 }
 
+static enum nx_err open_poll(struct nx_http_client *client)
+{
+    client->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (client->epoll_fd < 0) {
+        return NX_ERR_UNAVAILABLE;
+    }
+    uv_loop_t *loop = nx_worker_loop(client->worker);
+    if (uv_poll_init(loop, &client->poll, client->epoll_fd) != 0) {
+        close(client->epoll_fd);
+        return NX_ERR_UNAVAILABLE;
+    }
+    uv_poll_start(&client->poll, UV_READABLE, on_poll);
+    uv_timer_init(loop, &client->timer);
+    uv_idle_init(loop, &client->kick);
+    client->poll.data = client;
+    client->timer.data = client;
+    client->kick.data = client;
+    client->open_handles = 3;
+    return NX_OK;
+}
+
 enum nx_err nx_http_multi_init(struct nx_http_client *client)
 {
-    uv_loop_t *loop = nx_worker_loop(client->worker);
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         return NX_ERR_INTERNAL;
     }
+    enum nx_err err = NX_ERR_NOMEM;
     client->multi = curl_multi_init();
-    if (!client->multi || set_options(client) != CURLM_OK) {
+    if (client->multi && set_options(client) == CURLM_OK) {
+        err = open_poll(client);
+    }
+    if (err != NX_OK) {
         curl_multi_cleanup(client->multi);
         curl_global_cleanup();
-        return NX_ERR_NOMEM;
     }
-    uv_timer_init(loop, &client->timer);
-    uv_idle_init(loop, &client->kick);
-    client->timer.data = client;
-    client->kick.data = client;
-    client->open_handles = 2;
-    return NX_OK;
+    return err;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct nx_http_client *client = handle->data;
+    if (--client->open_handles > 0) {
+        return;
+    }
+    void (*closed)(void *) = client->closed;
+    void *user = client->closed_user;
+    nx_free(client->watched);
+    nx_free(client);
+    curl_global_cleanup();
+    if (closed) {
+        closed(user);
+    }
 }
 
 void nx_http_multi_close(struct nx_http_client *client)
@@ -287,11 +271,8 @@ void nx_http_multi_close(struct nx_http_client *client)
     client->idle_count = 0;
     curl_multi_cleanup(client->multi);
     client->multi = NULL;
-    for (size_t fd = 0; fd < client->socket_capacity; fd++) {
-        if (client->sockets[fd]) {
-            drop_socket(client->sockets[fd]);
-        }
-    }
+    uv_close((uv_handle_t *)&client->poll, on_handle_closed);
     uv_close((uv_handle_t *)&client->timer, on_handle_closed);
     uv_close((uv_handle_t *)&client->kick, on_handle_closed);
+    close(client->epoll_fd);
 }

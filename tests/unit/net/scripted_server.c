@@ -51,14 +51,13 @@ static void *accept_connections(void *arg)
             return NULL;
         }
         pthread_mutex_lock(&server->lock);
-        int nth = atomic_load(&server->count);
+        int nth = atomic_fetch_add(&server->count, 1);
         assert(nth < MAX_CONNECTIONS);
         struct connection *connection = &server->connections[nth];
         *connection = (struct connection){.server = server, .fd = fd, .nth = nth};
         int failed = pthread_create(&connection->thread, NULL, serve_connection, connection);
         assert(!failed);
         (void)failed;
-        atomic_fetch_add(&server->count, 1);
         pthread_mutex_unlock(&server->lock);
     }
 }

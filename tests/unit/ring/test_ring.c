@@ -126,7 +126,7 @@ static struct nx_ring_options options_of(const char *members)
         .partitions = 64,
         .rf = 3,
         .heartbeat_interval_ms = 40,
-        .heartbeat_timeout_ms = 200,
+        .heartbeat_timeout_ms = 2000,
         .self = {.name = "prober"},
     };
 }
@@ -517,6 +517,7 @@ static void member_silent_is_unhealthy_within_the_timeout(void **state)
     open_process(&p, 0);
     (void)snprintf(members, sizeof(members), "deaf@127.0.0.1:%u", port);
     struct nx_ring_options options = options_of(members);
+    options.heartbeat_timeout_ms = 200;
     run_process(&p, &options);
     uint64_t took_ms = await_member(&p, 0, false, 0);
     assert_true(took_ms > 100 && took_ms < 2000);
