@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "common/cxx/re2_shim.h"
 #include "querier/api/job.h"
 #include "querier/querier_internal.h"
@@ -14,8 +15,7 @@
 
 static void report_stopped(struct nx_task *task)
 {
-    struct qry_worker *home =
-        (struct qry_worker *)(void *)((char *)task - offsetof(struct qry_worker, stopped));
+    struct qry_worker *home = NX_OWNER(struct qry_worker, stopped, task);
     struct querier *qry = home->qry;
     if (--qry->workers_left == 0)
         qry->stopped(qry->stop_user);
@@ -32,8 +32,7 @@ void qry_worker_idle(struct qry_worker *home)
 
 static void stop_worker(struct nx_task *task)
 {
-    struct qry_worker *home =
-        (struct qry_worker *)(void *)((char *)task - offsetof(struct qry_worker, stop));
+    struct qry_worker *home = NX_OWNER(struct qry_worker, stop, task);
     home->stopping = true;
     for (struct qry_job *op = home->active; op; op = op->next)
         qry_job_cancel(op);
@@ -51,16 +50,16 @@ void qry_stop(struct querier *qry, void (*done)(void *user), void *user)
     }
 }
 
-static enum nx_err check_settings(const struct qry_settings *settings,
-                                  struct qry_features *features, struct nx_fail *fail)
+static enum nx_err take_settings(struct querier *qry, struct nx_fail *fail)
 {
-    struct nx_regex *regex = NULL;
+    const struct qry_settings *settings = qry->deps.settings;
     struct nx_fail cause = {0};
-    if (nx_regex_new(nx_view_of(settings->cors_origin), true, &regex, &cause) != NX_OK)
+    qry->fetch_budget.max_bytes = (size_t)settings->max_inflight_bytes;
+    atomic_init(&qry->fetch_budget.used_bytes, 0);
+    if (nx_regex_new(nx_view_of(settings->cors_origin), true, &qry->cors_origin, &cause) != NX_OK)
         return nx_fail_set(fail, NX_ERR_CONFIG, "query.cors-origin: \"%s\": %s",
                            settings->cors_origin, nx_fail_text(&cause));
-    nx_regex_free(regex);
-    return qry_features_parse(settings->features, features, fail);
+    return qry_features_parse(settings->features, &qry->features, fail);
 }
 
 static enum nx_err open_workers(struct querier *qry)
@@ -85,7 +84,7 @@ enum nx_err qry_new(const struct qry_deps *deps, struct querier **out, struct nx
     qry->deps = *deps;
     qry->started_ms = nx_now_ms(deps->clock);
     atomic_init(&qry->in_flight, 0);
-    enum nx_err err = check_settings(deps->settings, &qry->features, fail);
+    enum nx_err err = take_settings(qry, fail);
     if (err) {
         qry_free(qry);
         return err;
@@ -113,6 +112,7 @@ void qry_free(struct querier *qry)
         return;
     if (qry->lane)
         nx_lane_free(qry->lane);
+    nx_regex_free(qry->cors_origin);
     nx_free(qry->workers);
     nx_free(qry->routes);
     nx_free(qry);

@@ -15,9 +15,10 @@ struct qry_settings {
     int64_t timeout_ms;
     int64_t concurrency;
     int64_t max_samples;
-    int64_t max_memory_bytes;  /* a query */
-    int64_t max_fetched_bytes; /* encoded chunks a query */
-    int64_t max_query_bytes;   /* length of the text */
+    int64_t max_memory_bytes;   /* a query */
+    int64_t max_fetched_bytes;  /* encoded chunks a query */
+    int64_t max_inflight_bytes; /* the same, of all queries together */
+    int64_t max_query_bytes;    /* length of the text */
     bool partial_response;
     const char *features; /* comma list, names of Prometheus's --enable-feature */
     const char *cors_origin;

@@ -7,6 +7,7 @@
 #include "common/net/lane.h"
 #include "querier/promql/ast.h"
 #include "querier/querier.h"
+#include "querier/select/fanout.h"
 
 struct qry_job;
 struct querier;
@@ -43,6 +44,8 @@ struct querier {
     struct qry_worker *workers;
     size_t worker_count;
     struct qry_route *routes;
+    struct qry_fetch_budget fetch_budget;
+    struct nx_regex *cors_origin;
     atomic_size_t in_flight; /* requests with a fetch or an evaluation */
     int64_t started_ms;
     size_t workers_left; /* worker 0, while stopping */

@@ -32,17 +32,6 @@ int qry_api_error_status(enum qry_api_error error)
     return 500;
 }
 
-static bool origin_allowed(const char *pattern, struct nx_view origin)
-{
-    struct nx_regex *regex = NULL;
-    struct nx_fail fail;
-    if (nx_regex_new(nx_view_of(pattern), true, &regex, &fail) != NX_OK)
-        return false;
-    bool allowed = nx_regex_matches(regex, origin);
-    nx_regex_free(regex);
-    return allowed;
-}
-
 void qry_respond_headers(struct querier *qry, struct nx_http_request *req)
 {
     const char *pattern = qry->deps.settings->cors_origin;
@@ -56,7 +45,7 @@ void qry_respond_headers(struct querier *qry, struct nx_http_request *req)
     nx_http_response_header(req, "Access-Control-Expose-Headers", "Date");
     if (strcmp(pattern, ".*") == 0) {
         nx_http_response_header(req, "Access-Control-Allow-Origin", "*");
-    } else if (origin_allowed(pattern, origin)) {
+    } else if (nx_regex_matches(qry->cors_origin, origin)) {
         struct nx_view text = nx_arena_copy(nx_http_request_arena(req), origin);
         if (text.ptr)
             nx_http_response_header(req, "Access-Control-Allow-Origin", text.ptr);

@@ -178,6 +178,19 @@ static void fail_all(struct qry_fanout *f, enum nx_err err, const char *text)
 
 /* --- calls --- */
 
+/* Takes the bytes from the budget of the process; they are given back when the fan-out is freed. */
+static bool charge(struct qry_fanout *f, size_t bytes)
+{
+    struct qry_fetch_budget *budget = f->options.budget;
+    if (!budget)
+        return true;
+    size_t before = atomic_fetch_add(&budget->used_bytes, bytes);
+    if (before <= budget->max_bytes && bytes <= budget->max_bytes - before)
+        return true;
+    atomic_fetch_sub(&budget->used_bytes, bytes);
+    return false;
+}
+
 static enum nx_err keep(struct call *call, struct nx_view message)
 {
     struct qry_fanout *f = call->fanout;
@@ -193,6 +206,12 @@ static enum nx_err keep(struct call *call, struct nx_view message)
     struct qry_answer *answer = nx_alloc(sizeof *answer + message.len);
     if (!answer)
         return NX_ERR_NOMEM;
+    if (!charge(f, message.len)) {
+        nx_free(answer);
+        fail_all(f, NX_ERR_OVERLOADED,
+                 "the queries in flight hold too many bytes (query.max-inflight-bytes)");
+        return NX_ERR_OVERLOADED;
+    }
     answer->next = NULL;
     answer->len = message.len;
     if (message.len > 0)
@@ -386,6 +405,8 @@ void qry_fanout_free(struct qry_fanout *fanout)
             answer = next;
         }
     }
+    if (fanout->options.budget)
+        atomic_fetch_sub(&fanout->options.budget->used_bytes, fanout->bytes);
     if (fanout->view)
         nx_ring_release(fanout->view);
     nx_free(fanout->calls);

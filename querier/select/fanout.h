@@ -7,6 +7,8 @@
 #ifndef QRY_SELECT_FANOUT_H
 #define QRY_SELECT_FANOUT_H
 
+#include <stdatomic.h>
+
 #include "common/base/time.h"
 #include "common/net/rpc.h"
 #include "common/ring/ring.h"
@@ -19,6 +21,13 @@ struct qry_fanout_request {
     bool stream;
 };
 
+/* Bytes of answers held by all fan-outs of a process, from their arrival to the release. Any
+ * thread. */
+struct qry_fetch_budget {
+    atomic_size_t used_bytes;
+    size_t max_bytes;
+};
+
 struct qry_fanout_options {
     struct nx_worker *worker;
     struct nx_rpc_client *client; /* of that worker */
@@ -26,6 +35,7 @@ struct qry_fanout_options {
     const struct nx_clock *clock;
     uint64_t timeout_ms;
     size_t max_bytes;                          /* of all answers together */
+    struct qry_fetch_budget *budget;           /* of all fan-outs together; may be NULL */
     bool partial;                              /* an incomplete result is good enough */
     const struct qry_fanout_request *requests; /* must live until done */
     size_t request_count;

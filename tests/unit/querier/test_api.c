@@ -474,6 +474,47 @@ static void limits_of_the_querier_are_named(void **state)
     free(answer);
 }
 
+static int setup_tight(void **state)
+{
+    static struct cluster c;
+    cluster_init(&c);
+    c.settings.max_inflight_bytes = 20000;
+    c.settings.cors_origin = "https?://good[.]example";
+    cluster_start(&c);
+    *state = &c;
+    return 0;
+}
+
+/* The budget of all queries is given back: what fits goes on being answered. */
+static void fetch_budget_of_the_process_is_kept(void **state)
+{
+    struct cluster *c = *state;
+    for (int i = 0; i < 20; i++) {
+        int status = 0;
+        char *body = cluster_get(c, "query?query=big", &status);
+        assert_int_equal(status, 503);
+        assert_non_null(strstr(body, "(query.max-inflight-bytes)"));
+        free(body);
+        assert_answer(c, "query?query=sum(up)&time=600", 200, UP_ANSWER);
+    }
+}
+
+static void other_origins_are_not_allowed(void **state)
+{
+    static const char *const origins[] = {"http://good.example", "http://evil.example",
+                                          "http://good.example.evil"};
+    for (size_t i = 0; i < COUNT(origins); i++) {
+        char request[256], header[128];
+        snprintf(request, sizeof request,
+                 "GET /api/v1/rules HTTP/1.1\r\nHost: x\r\nOrigin: %s\r\nConnection: close\r\n\r\n",
+                 origins[i]);
+        snprintf(header, sizeof header, "Access-Control-Allow-Origin: %s\r\n", origins[i]);
+        char *answer = cluster_request(*state, request, false);
+        assert_int_equal(strstr(answer, header) != NULL, i == 0);
+        free(answer);
+    }
+}
+
 /* More than sixteen queries on one thread: the rest is refused at once, and nothing is left behind.
  */
 static void too_many_queries_are_refused(void **state)
@@ -517,6 +558,7 @@ static void stop_with_queries_in_flight_is_clean(void **state)
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TIGHT(name) cmocka_unit_test_setup_teardown(name, setup_tight, teardown)
 #define SMALL(name) cmocka_unit_test_setup_teardown(name, setup_small, teardown)
 
 int main(void)
@@ -540,6 +582,8 @@ int main(void)
         TEST(client_that_stops_reading_holds_nothing_up),
         SMALL(limits_of_the_querier_are_named),
         SMALL(too_many_queries_are_refused),
+        TIGHT(fetch_budget_of_the_process_is_kept),
+        TIGHT(other_origins_are_not_allowed),
         TEST(stop_with_queries_in_flight_is_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
