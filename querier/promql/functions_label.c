@@ -101,10 +101,14 @@ static enum nx_err replace_in_rows(struct qry_matrix *matrix, const struct nx_re
                                    struct nx_view to, struct nx_view replacement,
                                    struct nx_view from)
 {
-    struct nx_view groups[REPLACE_GROUPS_MAX];
+    /* not on the stack: calls nest */
+    struct nx_view *groups =
+        nx_arena_array(&matrix->pool->arena, REPLACE_GROUPS_MAX, sizeof *groups);
     struct nx_buf value;
     enum nx_err err = NX_OK;
 
+    if (!groups)
+        return qry_no_memory(matrix->ev);
     nx_buf_init(&value, REPLACE_VALUE_MAX);
     for (size_t r = 0; r < matrix->count && err == NX_OK; r++) {
         struct qry_row *row = &matrix->rows[r];

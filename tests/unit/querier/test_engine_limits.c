@@ -217,6 +217,51 @@ static void each_allocation_failing_gives_nomem(void **state)
     }
 }
 
+/* `open` and `close` around `m`, `levels` times. */
+static void nest(char *out, const char *open, const char *close, size_t levels)
+{
+    for (size_t i = 0; i < levels; i++)
+        out = stpcpy(out, open);
+    out = stpcpy(out, "m");
+    for (size_t i = 0; i < levels; i++)
+        out = stpcpy(out, close);
+}
+
+/* As deep as the parser lets pass, on an ordinary thread's stack. */
+static void deepest_trees_are_evaluated(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *open, *close;
+        size_t levels;
+    } cases[] = {
+        {"abs(", ")", 950},
+        {"", " + m", 1900},
+        {"", " or on () m", 1900},
+        {"sum by (a) (", ")", 950},
+        {"max_over_time(", "[2m:1m])", 950},
+        {"histogram_quantile(0.5, ", ")", 950},
+        {"label_replace(", ", \"a\", \"b\", \"c\", \"d\")", 950},
+        {"info(", ")", 950},
+        {"-(", ")", 490},
+    };
+    char *query = malloc(200000);
+    assert_non_null(query);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        struct qry_result result;
+        struct nx_fail fail = {0};
+        fixture_init(&f);
+        fixture_load(&f, 60000, "m 1 2 3");
+        nest(query, cases[i].open, cases[i].close, cases[i].levels);
+        if (fixture_range(&f, query, 0, 120000, 60000, &result, &fail) != NX_OK)
+            fail_msg("%s...: %s", cases[i].open, fail.text);
+        qry_result_release(&result);
+        fixture_free(&f);
+    }
+    free(query);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +272,7 @@ int main(void)
         cmocka_unit_test(cancelling_stops_an_evaluation),
         cmocka_unit_test(failures_of_the_source_reach_the_user),
         cmocka_unit_test(each_allocation_failing_gives_nomem),
+        cmocka_unit_test(deepest_trees_are_evaluated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
