@@ -316,6 +316,7 @@ static void start_fetch(struct qry_job *op)
         .clock = deps->clock,
         .timeout_ms = left_ms > 0 ? left_ms : 1,
         .max_bytes = (size_t)deps->settings->max_fetched_bytes,
+        .budget = &op->qry->fetch_budget,
         .partial = op->partial,
         .requests = op->requests,
         .request_count = op->request_count,
