@@ -386,6 +386,49 @@ static void gone_client_cancels_the_fetch(void **state)
     assert_true(now_ms() - begun < 1000);
 }
 
+static double metric(struct cluster *c, const char *name)
+{
+    struct nx_buf text;
+    nx_buf_init(&text, 1 << 20);
+    nx_buf_append_char(&text, '\n');
+    nx_telemetry_expose(c->telemetry, &text);
+    nx_buf_append_char(&text, '\0');
+    char line[128];
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *at = strstr(text.data, line);
+    assert_non_null(at);
+    double value = strtod(at + strlen(line), NULL);
+    nx_buf_release(&text);
+    return value;
+}
+
+static bool wait_for_metric(struct cluster *c, const char *name, double value)
+{
+    for (int i = 0; i < 5000; i++, usleep(1000))
+        if (metric(c, name) == value)
+            return true;
+    return false;
+}
+
+/* Some minutes of work, of which the client does not want the end. */
+static void gone_client_cancels_the_evaluation(void **state)
+{
+    struct cluster *c = *state;
+    int fd = cluster_open(
+        c, "GET /api/v1/query_range?query=max_over_time(sum(big)%5B600s:20ms%5D)&start="
+           "0&end=600&step=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_true(wait_for_metric(c, "narthex_query_in_flight", 1));
+    usleep(300000);
+    assert_true(metric(c, "narthex_query_in_flight") == 1);
+    int64_t begun = now_ms();
+    close(fd);
+    assert_true(wait_for_metric(c, "narthex_query_in_flight", 0));
+    assert_true(now_ms() - begun < 1500);
+    if (now_ms() - begun > 100)
+        print_message("the evaluation ended %lld ms after its client\n",
+                      (long long)(now_ms() - begun));
+}
+
 /* --- size --- */
 
 static size_t occurrences(const char *text, const char *what)
@@ -578,6 +621,7 @@ int main(void)
         TEST(damaged_answers_are_500),
         TEST(hanging_members_end_in_a_timeout),
         TEST(gone_client_cancels_the_fetch),
+        TEST(gone_client_cancels_the_evaluation),
         TEST(large_result_is_streamed_whole),
         TEST(client_that_stops_reading_holds_nothing_up),
         SMALL(limits_of_the_querier_are_named),
