@@ -11,6 +11,7 @@
 
 #include "cmd/process_internal.h"
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 
 /* --- drain --- */
 
@@ -43,7 +44,7 @@ static void close_signals(struct cmd_process *process)
 
 static void close_signals_task(struct nx_task *task)
 {
-    close_signals((struct cmd_process *)((char *)task - offsetof(struct cmd_process, next_step)));
+    close_signals(NX_OWNER(struct cmd_process, next_step, task));
 }
 
 static void on_client_closed(void *user)
@@ -101,8 +102,7 @@ static void on_distributor_drained(void *user)
 
 static void drain_roles(struct nx_task *task)
 {
-    struct cmd_process *process =
-        (struct cmd_process *)((char *)task - offsetof(struct cmd_process, next_step));
+    struct cmd_process *process = NX_OWNER(struct cmd_process, next_step, task);
     if (process->dist)
         dist_drain(process->dist, on_distributor_drained, process);
     else

@@ -6,6 +6,7 @@
 #include <assert.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "distributor/distributor_internal.h"
 #include "distributor/metrics.h"
 
@@ -15,7 +16,7 @@ enum { DRAIN_SLACK_MS = 1000, RETRY_AFTER_S = 1 };
 
 static struct dist_worker *worker_of(struct dist_cluster *cluster)
 {
-    return (struct dist_worker *)(void *)((char *)cluster - offsetof(struct dist_worker, cluster));
+    return NX_OWNER(struct dist_worker, cluster, cluster);
 }
 
 static struct nx_ring_view *acquire(struct dist_cluster *cluster)
@@ -56,8 +57,7 @@ static bool finish_drain(struct distributor *dist)
 
 static void run_drain_task(struct nx_task *task)
 {
-    struct distributor *dist =
-        (struct distributor *)(void *)((char *)task - offsetof(struct distributor, drain_task));
+    struct distributor *dist = NX_OWNER(struct distributor, drain_task, task);
     uv_close((uv_handle_t *)&dist->drain_timer, on_drain_timer_closed);
 }
 

@@ -84,7 +84,7 @@ static enum nx_err file_finish(struct checkpoint *checkpoint)
 /* On the lane. */
 static void write_slice(struct nx_job *job)
 {
-    struct checkpoint *checkpoint = ING_OWNER(struct checkpoint, job, job);
+    struct checkpoint *checkpoint = NX_OWNER(struct checkpoint, job, job);
     const struct nx_fs *fs = checkpoint->shard->ing->deps.fs;
     enum nx_err err = nx_buf_err(&checkpoint->buf);
     if (err == NX_OK && checkpoint->fd < 0)
@@ -117,7 +117,7 @@ static void next_slice(struct checkpoint *checkpoint)
 
 static void slice_written(struct nx_job *job)
 {
-    struct checkpoint *checkpoint = ING_OWNER(struct checkpoint, job, job);
+    struct checkpoint *checkpoint = NX_OWNER(struct checkpoint, job, job);
     if (checkpoint->err == NX_OK && !checkpoint->last) {
         next_slice(checkpoint);
         return;

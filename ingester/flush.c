@@ -7,6 +7,7 @@
 #include "common/base/alloc.h"
 
 #define TICK_MS 10000
+#define COLLECT_MS 600000
 
 struct request {
     struct nx_task task; /* to worker 0 and back */
@@ -26,6 +27,7 @@ struct ing_flush {
     struct ing_flush_run run;
     enum nx_err run_err;
     uint64_t began_ns;
+    int64_t collected_ms;
     struct request *waiting; /* for the next run */
     struct request *served;  /* by the one under way */
     struct nx_job retention;
@@ -131,7 +133,7 @@ static void run_end(struct ing_flush *flush)
 
 static void retention_run(struct nx_job *job)
 {
-    struct ing_flush *flush = ING_OWNER(struct ing_flush, retention, job);
+    struct ing_flush *flush = NX_OWNER(struct ing_flush, retention, job);
     const struct ing_settings *settings = flush->ing->deps.settings;
     (void)ing_block_set_expire(flush->ing->blocks,
                                nx_now_ms(flush->ing->deps.clock) - settings->retention_ms);
@@ -139,7 +141,7 @@ static void retention_run(struct nx_job *job)
 
 static void retention_done(struct nx_job *job)
 {
-    run_end(ING_OWNER(struct ing_flush, retention, job));
+    run_end(NX_OWNER(struct ing_flush, retention, job));
 }
 
 static void start_retention(struct ing_flush *flush)
@@ -181,6 +183,13 @@ static void on_scanned(struct ing_flush_run *run, enum nx_err err)
         if (flush->run_err == NX_OK)
             return;
     }
+    /* also without a window to write, series that have become idle leave */
+    int64_t now_ms = nx_now_ms(flush->ing->deps.clock);
+    if (flush->run_err == NX_OK && now_ms - flush->collected_ms >= COLLECT_MS &&
+        ing_flush_drop(run, on_dropped) == NX_OK) {
+        flush->collected_ms = now_ms;
+        return;
+    }
     start_retention(flush);
 }
 
@@ -191,8 +200,8 @@ static void begin(struct ing_flush *flush)
     flush->began_ns = nx_now_ns(flush->ing->deps.clock);
     flush->served = flush->waiting;
     flush->waiting = NULL;
-    flush->run = (struct ing_flush_run){
-        .flush = flush, .ing = flush->ing, .force = flush->served != NULL, .all_done = true};
+    flush->run =
+        (struct ing_flush_run){.flush = flush, .ing = flush->ing, .force = flush->served != NULL};
     nx_arena_init(&flush->run.arena, 0);
     flush->run_err = ing_flush_scan(&flush->run, on_scanned);
     if (flush->run_err != NX_OK)
@@ -221,6 +230,7 @@ void ing_flush_stop(struct ing_flush *flush, void (*done)(void *user), void *use
 {
     flush->stopped = done;
     flush->stopped_user = user;
+    flush->run.stopping = true;
     if (!flush->running)
         finish_stop(flush);
 }

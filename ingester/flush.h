@@ -34,6 +34,7 @@ struct ing_flush_target {
     struct ing_block_writer *writer;
     struct ing_block *block;     /* published; NULL: nothing to drop */
     struct ing_flush_kept *kept; /* one a shard */
+    size_t chunk_bytes;
     enum nx_err err;
 };
 
@@ -57,7 +58,8 @@ struct ing_flush_run {
     size_t target_count;
     uint64_t *before; /* one a shard: what is flushed was logged in segments before this */
     bool force;
-    bool all_done; /* no target failed */
+    bool cut;      /* the logs are cut, the heads are pinned */
+    bool stopping; /* the blocks that are left are not written any more */
 };
 
 /* Finds the targets (asking all shards), then calls `next` on worker 0 with run->targets filled. */

@@ -78,7 +78,7 @@ static bool collect_idle(struct drop *drop, struct ing_shard *shard, struct drop
 
 static void drop_run(struct ing_fan_slot *slot)
 {
-    struct drop *drop = ING_OWNER(struct drop, fan, slot->fan);
+    struct drop *drop = NX_OWNER(struct drop, fan, slot->fan);
     struct ing_shard *shard = slot->shard;
     struct drop_part *part = &drop->parts[shard->index];
     if (!part->dropped) {
@@ -110,7 +110,7 @@ static void drop_free(struct drop *drop)
 
 static void drop_done(struct ing_fan *fan)
 {
-    struct drop *drop = ING_OWNER(struct drop, fan, fan);
+    struct drop *drop = NX_OWNER(struct drop, fan, fan);
     struct ing_flush_run *run = drop->run;
     void (*next)(struct ing_flush_run *, enum nx_err) = drop->next;
     enum nx_err err = fan->err;

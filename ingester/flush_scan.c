@@ -72,7 +72,7 @@ static enum nx_err scan_shard(const struct ing_head *head, struct scan_part *par
 
 static void scan_run(struct ing_fan_slot *slot)
 {
-    struct scan *scan = ING_OWNER(struct scan, fan, slot->fan);
+    struct scan *scan = NX_OWNER(struct scan, fan, slot->fan);
     ing_fan_answer(slot, scan_shard(slot->shard->store.head, &scan->parts[slot->shard->index]));
 }
 
@@ -192,7 +192,7 @@ static void scan_free(struct scan *scan)
 
 static void scan_done(struct ing_fan *fan)
 {
-    struct scan *scan = ING_OWNER(struct scan, fan, fan);
+    struct scan *scan = NX_OWNER(struct scan, fan, fan);
     struct ing_flush_run *run = scan->run;
     void (*next)(struct ing_flush_run *, enum nx_err) = scan->next;
     enum nx_err err = fan->err == NX_OK ? gather(scan) : fan->err;

@@ -48,7 +48,7 @@ static void write_next(struct write *write);
 
 static void cut_run(struct ing_fan_slot *slot)
 {
-    struct write *write = ING_OWNER(struct write, cut, slot->fan);
+    struct write *write = NX_OWNER(struct write, cut, slot->fan);
     struct ing_shard *shard = slot->shard;
     write->run->before[shard->index] = ing_log_cut(shard->log);
     ing_head_pin(shard->store.head);
@@ -110,7 +110,7 @@ static void to_lane(struct write *write);
 
 static void slice_run(struct nx_task *task)
 {
-    struct write *write = ING_OWNER(struct write, task, task);
+    struct write *write = NX_OWNER(struct write, task, task);
     struct ing_head *head = write->run->ing->shards[write->shard].store.head;
     struct ing_flush_target *target = target_of(write);
     write->count = 0;
@@ -175,8 +175,10 @@ static enum nx_err writer_add(struct ing_flush_target *target, const struct slic
     struct nx_chunk *chunks = nx_arena_array(arena, count, sizeof *chunks);
     if (!chunks)
         return NX_ERR_NOMEM;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         chunks[i] = ing_sealed_chunk(item->item.chunks.items[i]);
+        target->chunk_bytes += chunks[i].data.len;
+    }
     return ing_block_writer_add(target->writer, item->item.id, labels, chunks, count);
 }
 
@@ -227,12 +229,13 @@ static enum nx_err finish_block(struct write *write, struct ing_flush_target *ta
         return err;
     }
     nx_metric_inc(ing->metrics, ING_M_BLOCKS_WRITTEN);
+    nx_metric_add(ing->metrics, ING_M_FLUSHED_CHUNK_BYTES, 0, (double)target->chunk_bytes);
     return NX_OK;
 }
 
 static void lane_run(struct nx_job *job)
 {
-    struct write *write = ING_OWNER(struct write, job, job);
+    struct write *write = NX_OWNER(struct write, job, job);
     struct ing_flush_target *target = target_of(write);
     target->err = write_slice(write, target);
     bool last = write->shard_done && write->shard + 1 == write->run->ing->shard_count;
@@ -248,7 +251,7 @@ static void lane_run(struct nx_job *job)
 
 static void lane_done(struct nx_job *job)
 {
-    struct write *write = ING_OWNER(struct write, job, job);
+    struct write *write = NX_OWNER(struct write, job, job);
     const struct ing_flush_target *target = target_of(write);
     nx_arena_clear(&write->arena);
     if (target->err != NX_OK) {
@@ -258,7 +261,6 @@ static void lane_done(struct nx_job *job)
         nx_log(write->run->ing->deps.log, NX_LOG_ERROR,
                "block not written: its samples stay in memory", NX_V("tenant", target->tenant),
                NX_I("min_t", target->min_t), NX_I("max_t", target->max_t), NX_E(target->err));
-        write->run->all_done = false;
         write->target++;
         write->shard = 0;
     } else if (write->shard_done && ++write->shard == write->run->ing->shard_count) {
@@ -270,7 +272,7 @@ static void lane_done(struct nx_job *job)
 
 static void submit(struct nx_task *task)
 {
-    struct write *write = ING_OWNER(struct write, task, task);
+    struct write *write = NX_OWNER(struct write, task, task);
     write->job = (struct nx_job){.run = lane_run, .done = lane_done};
     enum nx_err err = nx_lane_submit(write->run->ing->flush_lane, &write->job);
     if (err != NX_OK) {
@@ -299,6 +301,9 @@ static void write_end(struct write *write, enum nx_err err)
 
 static void write_next(struct write *write)
 {
+    if (write->run->stopping && write->shard == 0 && !write->series)
+        for (; write->target < write->run->target_count; write->target++)
+            target_of(write)->err = NX_ERR_CLOSED;
     if (write->target == write->run->target_count) {
         write_end(write, NX_OK);
         return;
@@ -309,7 +314,8 @@ static void write_next(struct write *write)
 
 static void cut_done(struct ing_fan *fan)
 {
-    struct write *write = ING_OWNER(struct write, cut, fan);
+    struct write *write = NX_OWNER(struct write, cut, fan);
+    write->run->cut = true;
     write_next(write);
 }
 

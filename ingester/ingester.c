@@ -112,7 +112,8 @@ static enum nx_err open_shards(struct ingester *ing)
                                                 .index = i,
                                                 .worker = nx_workers_at(ing->deps.workers, i),
                                                 .store = opened[i].store,
-                                                .dir = opened[i].dir};
+                                                .dir = opened[i].dir,
+                                                .first_segment = opened[i].first_segment};
         err = open_logs(ing, opened);
     }
     nx_free(opened);
@@ -216,7 +217,7 @@ static void close_log(struct ing_fan_slot *slot)
 
 static void on_logs_closed(struct ing_fan *fan)
 {
-    struct stop *stop = ING_OWNER(struct stop, fan, fan);
+    struct stop *stop = NX_OWNER(struct stop, fan, fan);
     struct ingester *ing = stop->ing;
     void (*done)(void *user) = stop->done;
     void *user = stop->user;

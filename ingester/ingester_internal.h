@@ -12,7 +12,7 @@
 #include "ingester/block/block_set.h"
 #include "ingester/ingester.h"
 #include "ingester/metrics.h"
-#include "ingester/owner.h"
+#include "common/base/owner.h"
 #include "ingester/wal/log.h"
 
 struct ing_flush;

@@ -40,7 +40,7 @@ static void ask_fail(struct ask *ask, enum nx_err err)
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct ask *ask = ING_OWNER(struct ask, fan, slot->fan);
+    struct ask *ask = NX_OWNER(struct ask, fan, slot->fan);
     const Narthex__LabelsRequest *request = ask->request;
     ing_fan_answer(slot,
                    ing_read_labels(slot->shard->store.head, nx_view_of(request->tenant),
@@ -71,7 +71,7 @@ static enum nx_err add_blocks(struct ask *ask)
 
 static void lane_run(struct nx_job *job)
 {
-    struct ask *ask = ING_OWNER(struct ask, job, job);
+    struct ask *ask = NX_OWNER(struct ask, job, job);
     enum nx_err err = NX_OK;
     for (uint32_t i = 0; i < ask->ing->shard_count; i++)
         for (size_t j = 0; j < ask->parts[i].count && err == NX_OK; j++)
@@ -84,7 +84,7 @@ static void lane_run(struct nx_job *job)
 
 static void lane_done(struct nx_job *job)
 {
-    struct ask *ask = ING_OWNER(struct ask, job, job);
+    struct ask *ask = NX_OWNER(struct ask, job, job);
     if (ask->err != NX_OK) {
         ask_fail(ask, ask->err);
         return;
@@ -106,7 +106,7 @@ static void lane_done(struct nx_job *job)
 
 static void heads_done(struct ing_fan *fan)
 {
-    struct ask *ask = ING_OWNER(struct ask, fan, fan);
+    struct ask *ask = NX_OWNER(struct ask, fan, fan);
     enum nx_err err = fan->err;
     ask->job = (struct nx_job){.run = lane_run, .done = lane_done};
     if (err == NX_OK)

@@ -22,12 +22,9 @@ const struct nx_metric_desc ing_metric_table[] = {
         {.kind = NX_COUNTER,
          .name = "narthex_ingester_series_removed_total",
          .help = "Series that left memory because all their samples are in blocks."},
-    [ING_M_TENANTS] = {.kind = NX_GAUGE,
-                       .name = "narthex_ingester_tenants",
-                       .help = "Tenants in memory, counted in each shard."},
-    [ING_M_HEAD_CHUNKS_SEALED_BYTES] = {.kind = NX_COUNTER,
-                                        .name = "narthex_ingester_flushed_chunk_bytes_total",
-                                        .help = "Encoded bytes of the chunks that went to blocks."},
+    [ING_M_FLUSHED_CHUNK_BYTES] = {.kind = NX_COUNTER,
+                                   .name = "narthex_ingester_flushed_chunk_bytes_total",
+                                   .help = "Encoded bytes of the chunks that went to blocks."},
     [ING_M_SAMPLES] = {.kind = NX_COUNTER,
                        .name = "narthex_ingester_samples_total",
                        .help = "Samples accepted, by kind; duplicates were there already.",
@@ -136,7 +133,7 @@ enum ing_refusal ing_refusal_of(enum nx_err err)
 {
     if (err == NX_ERR_CONFLICT)
         return ING_REFUSED_CONFLICT;
-    if (err == NX_ERR_TOO_OLD)
+    if (err == NX_ERR_TOO_OLD || err == NX_ERR_OUT_OF_ORDER)
         return ING_REFUSED_TOO_OLD;
     if (err == NX_ERR_OUT_OF_BOUNDS)
         return ING_REFUSED_OUT_OF_BOUNDS;

@@ -65,6 +65,13 @@ static void report(const struct ing_open_options *options, const struct ing_repl
            NX_I("torn_bytes", stats->torn_bytes), NX_D("seconds", seconds));
 }
 
+/* A number that no series of the directory can have had, read or not: each life of the process
+ * begins in a segment of its own, and has its numbers from there. */
+static uint64_t first_log_ref(uint64_t next_segment)
+{
+    return (next_segment << 32) + 1;
+}
+
 static enum nx_err replay(const struct ing_open_options *options,
                           const struct ing_wal_layout *layout, bool same,
                           struct ing_open_shard *shards)
@@ -89,15 +96,14 @@ static enum nx_err replay(const struct ing_open_options *options,
     uint32_t dirs = layout->shard_dirs > options->shards ? layout->shard_dirs : options->shards;
     for (uint32_t i = 0; i < dirs && err == NX_OK; i++) {
         char *dir = ing_wal_shard_dir(options->wal_dir, layout->generation, false, i);
-        uint64_t next_ref = 1;
         uint64_t next_segment = 0;
-        err = dir ? ing_replay_dir(&run, dir, i, same ? &shards[i].store.book : NULL, &next_ref,
-                                   &next_segment)
+        err = dir ? ing_replay_dir(&run, dir, i, same ? &shards[i].store.book : NULL, &next_segment)
                   : NX_ERR_NOMEM;
         nx_free(dir);
         if (err == NX_OK && same) {
             shards[i].next_segment = next_segment;
-            shards[i].store.next_log_ref = next_ref;
+            shards[i].first_segment = run.first_segment;
+            shards[i].store.next_log_ref = first_log_ref(next_segment);
         }
     }
     for (uint32_t i = 0; heads && i < options->shards; i++)
@@ -208,7 +214,7 @@ static enum nx_err write_generation(const struct ing_open_options *options, uint
             continue;
         err = dump_shard(options, generation, i, &shards[i]);
         shards[i].next_segment = 1;
-        shards[i].store.next_log_ref += UINT64_C(1) << 32;
+        shards[i].store.next_log_ref = first_log_ref(1);
     }
     return err == NX_OK ? ing_wal_generation_finish(options->fs, options->wal_dir, &layout) : err;
 }

@@ -24,7 +24,8 @@ struct ing_open_options {
 struct ing_open_shard {
     struct ing_store store;
     uint64_t next_segment;
-    char *dir; /* nx_free */
+    uint64_t first_segment; /* the oldest there is */
+    char *dir;              /* nx_free */
 };
 
 /* Fills `shards` (options->shards of them) and gives the log's generation. On failure nothing is

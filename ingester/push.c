@@ -42,7 +42,7 @@ static void push_fail(struct push *push, enum nx_err err, const char *text)
 
 static void on_logged(struct ing_log_waiter *waiter, enum nx_err err)
 {
-    struct push_part *part = ING_OWNER(struct push_part, waiter, waiter);
+    struct push_part *part = NX_OWNER(struct push_part, waiter, waiter);
     ing_fan_answer(part->slot, err);
 }
 
@@ -64,7 +64,7 @@ static void count_part(const struct ing_part *part, struct nx_metrics *metrics)
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct push *push = ING_OWNER(struct push, fan, slot->fan);
+    struct push *push = NX_OWNER(struct push, fan, slot->fan);
     struct ing_shard *shard = slot->shard;
     struct push_part *part = &push->parts[shard->index];
     part->slot = slot;
@@ -127,7 +127,7 @@ static enum nx_err answer_fill(struct push *push, struct answer *answer)
 
 static void push_done(struct ing_fan *fan)
 {
-    struct push *push = ING_OWNER(struct push, fan, fan);
+    struct push *push = NX_OWNER(struct push, fan, fan);
     if (fan->err != NX_OK) {
         push_fail(push, fan->err, NULL);
         return;

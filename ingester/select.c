@@ -106,7 +106,7 @@ static void select_end(struct select *select, enum nx_err err)
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct select *select = ING_OWNER(struct select, fan, slot->fan);
+    struct select *select = NX_OWNER(struct select, fan, slot->fan);
     struct select_part *part = &select->parts[slot->shard->index];
     enum nx_err err = atomic_load(&select->canceled) ? NX_ERR_CANCELED : NX_OK;
     if (err == NX_OK && !part->begun) {
@@ -345,7 +345,7 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
 
 static void lane_run(struct nx_job *job)
 {
-    struct select *select = ING_OWNER(struct select, job, job);
+    struct select *select = NX_OWNER(struct select, job, job);
     if (!select->collected)
         select->err = collect(select);
     select->collected = true;
@@ -392,7 +392,7 @@ static void on_drained(void *user)
 
 static void lane_done(struct nx_job *job)
 {
-    struct select *select = ING_OWNER(struct select, job, job);
+    struct select *select = NX_OWNER(struct select, job, job);
     if (select->err == NX_OK && atomic_load(&select->canceled))
         select->err = NX_ERR_CANCELED;
     if (select->err != NX_OK) {
@@ -409,7 +409,7 @@ static void lane_done(struct nx_job *job)
 
 static void heads_done(struct ing_fan *fan)
 {
-    struct select *select = ING_OWNER(struct select, fan, fan);
+    struct select *select = NX_OWNER(struct select, fan, fan);
     enum nx_err err = fan->err;
     if (err == NX_OK)
         err = ing_block_set_acquire(select->ing->blocks, nx_view_of(select->request->tenant),

@@ -48,7 +48,7 @@ static void ask_fail(struct ask *ask, enum nx_err err)
 
 static struct ask *ask_of(struct ing_fan *fan)
 {
-    return ING_OWNER(struct ask, fan, fan);
+    return NX_OWNER(struct ask, fan, fan);
 }
 
 static void *part_add(struct part *part, size_t size)

@@ -180,7 +180,7 @@ static enum nx_err part_read(const struct ask *ask, const struct ing_head *head,
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct ask *ask = ING_OWNER(struct ask, fan, slot->fan);
+    struct ask *ask = NX_OWNER(struct ask, fan, slot->fan);
     struct part *part = &ask->parts[slot->shard->index];
     enum nx_err err = part_read(ask, slot->shard->store.head, part);
     if (err == NX_ERR_NOMEM && nx_arena_over(&part->arena))
@@ -323,7 +323,7 @@ static enum nx_err write_counts(struct ask *ask, Narthex__StatusResponse *messag
 
 static void fan_done(struct ing_fan *fan)
 {
-    struct ask *ask = ING_OWNER(struct ask, fan, fan);
+    struct ask *ask = NX_OWNER(struct ask, fan, fan);
     Narthex__StatusResponse message = NARTHEX__STATUS_RESPONSE__INIT;
     enum nx_err err = fan->err;
     message.min_t = INT64_MAX;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "common/net/http_server_internal.h"
 
 enum { BACKLOG = 4096, ACCEPTS_A_WAKE = 64, RETRY_ACCEPT_MS = 100, REFUSING_MAX = 256 };
@@ -149,8 +150,7 @@ void nx_http_listener_close(struct nx_http_server *server,
 
 static void run_adopt(struct nx_task *task)
 {
-    void *start = (char *)task - offsetof(struct nx_http_conn, adopt);
-    nx_http_conn_adopt(start);
+    nx_http_conn_adopt(NX_OWNER(struct nx_http_conn, adopt, task));
 }
 
 static size_t total_load(const struct nx_http_server *server)

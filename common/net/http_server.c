@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "common/net/http_server_internal.h"
 
 enum { TICK_MAX_MS = 250, TICK_MIN_MS = 10, TICKS_A_TIMEOUT = 8 };
@@ -198,8 +199,7 @@ void nx_http_shard_check_drained(struct nx_http_shard *shard)
 
 static void run_drain(struct nx_task *task)
 {
-    void *start = (char *)task - offsetof(struct nx_http_shard, drain);
-    struct nx_http_shard *shard = start;
+    struct nx_http_shard *shard = NX_OWNER(struct nx_http_shard, drain, task);
     uv_loop_t *loop = nx_worker_loop(shard->worker);
     uv_update_time(loop);
     shard->draining = true;
@@ -222,8 +222,7 @@ static void drain_shards(struct nx_http_server *server)
 
 static void run_stop(struct nx_task *task)
 {
-    void *start = (char *)task - offsetof(struct nx_http_server, stop);
-    struct nx_http_server *server = start;
+    struct nx_http_server *server = NX_OWNER(struct nx_http_server, stop, task);
     if (server->listen_fd >= 0) {
         nx_http_listener_close(server, drain_shards);
     } else if (server->stopped) {

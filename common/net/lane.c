@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "common/net/thread.h"
 
 enum { THREAD_NAME_MAX = 16 };
@@ -40,8 +41,7 @@ static const struct nx_metric_desc lane_descs[LANE_METRICS] = {
 
 static void run_done(struct nx_task *task)
 {
-    void *start = (char *)task - offsetof(struct nx_job, task);
-    struct nx_job *job = start;
+    struct nx_job *job = NX_OWNER(struct nx_job, task, task);
     job->done(job);
 }
 

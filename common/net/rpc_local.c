@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "common/net/rpc_internal.h"
 
 #define HIGH_WATER_BYTES ((size_t)1 << 20)
@@ -53,8 +54,6 @@ struct frame {
     struct nx_buf message;
 };
 
-#define CONTAINER(type, member, ptr) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-
 static void drop(struct nx_rpc_local *local)
 {
     if (nx_refcount_drop(&local->refs)) {
@@ -78,13 +77,13 @@ struct nx_view nx_rpc_local_body(const struct nx_rpc_local *local)
 
 static void on_start(struct nx_task *task)
 {
-    struct nx_rpc_local *local = CONTAINER(struct nx_rpc_local, start, task);
+    struct nx_rpc_local *local = NX_OWNER(struct nx_rpc_local, start, task);
     local->method->handle(&local->request, local->method->user);
 }
 
 static void on_cancel(struct nx_task *task)
 {
-    struct nx_rpc_local *local = CONTAINER(struct nx_rpc_local, cancel, task);
+    struct nx_rpc_local *local = NX_OWNER(struct nx_rpc_local, cancel, task);
     if (!local->ended) {
         nx_rpc_request_canceled(&local->request);
     }
@@ -93,7 +92,7 @@ static void on_cancel(struct nx_task *task)
 
 static void on_drained(struct nx_task *task)
 {
-    struct nx_rpc_local *local = CONTAINER(struct nx_rpc_local, drained, task);
+    struct nx_rpc_local *local = NX_OWNER(struct nx_rpc_local, drained, task);
     atomic_store(&local->gate, GATE_OPEN);
     if (!local->ended) {
         nx_rpc_request_drained(&local->request);
@@ -186,7 +185,7 @@ static void complete(struct nx_rpc_call *call, enum nx_err err, const char *text
 
 static void on_finish(struct nx_task *task)
 {
-    struct nx_rpc_call *call = CONTAINER(struct nx_rpc_call, finish, task);
+    struct nx_rpc_call *call = NX_OWNER(struct nx_rpc_call, finish, task);
     complete(call, call->verdict, nx_err_text(call->verdict));
 }
 
@@ -218,7 +217,7 @@ void nx_rpc_local_cancel(struct nx_rpc_call *call)
 
 static void on_end(struct nx_task *task)
 {
-    struct nx_rpc_local *local = CONTAINER(struct nx_rpc_local, end, task);
+    struct nx_rpc_local *local = NX_OWNER(struct nx_rpc_local, end, task);
     struct nx_rpc_call *call = local->call;
     local->cancel_sent = true; /* nothing is left to cancel */
     if (call && !call->finishing) {
@@ -250,7 +249,7 @@ static void take_frame(struct nx_rpc_local *local, struct nx_view message)
 
 static void on_frame(struct nx_task *task)
 {
-    struct frame *frame = CONTAINER(struct frame, task, task);
+    struct frame *frame = NX_OWNER(struct frame, task, task);
     struct nx_rpc_local *local = frame->local;
     size_t len = frame->message.len;
     take_frame(local, nx_buf_view(&frame->message));

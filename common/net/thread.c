@@ -3,7 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { KERNEL_NAME_MAX = 16 };
+/* Whatever `ulimit -s` says: a query's tree may be thousands of levels deep. */
+enum { KERNEL_NAME_MAX = 16, STACK_BYTES = 8 << 20 };
 
 enum nx_err nx_thread_start(const char *name, void *(*main)(void *arg), void *arg, pthread_t *out)
 {
@@ -16,7 +17,15 @@ enum nx_err nx_thread_start(const char *name, void *(*main)(void *arg), void *ar
     }
     pthread_sigmask(SIG_BLOCK, &mask, &before);
     pthread_t thread;
-    int status = pthread_create(&thread, NULL, main, arg);
+    pthread_attr_t attr;
+    int status = pthread_attr_init(&attr);
+    if (status == 0) {
+        status = pthread_attr_setstacksize(&attr, STACK_BYTES);
+        if (status == 0) {
+            status = pthread_create(&thread, &attr, main, arg);
+        }
+        (void)pthread_attr_destroy(&attr);
+    }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (status != 0) {
         return NX_ERR_NOMEM;

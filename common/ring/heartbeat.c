@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
+#include "common/base/owner.h"
 #include "common/ring/ring_internal.h"
 #include "proto/internal.pb-c.h"
 
@@ -362,8 +363,7 @@ static void look(struct nx_ring *ring)
 
 static void on_wake(struct nx_task *task)
 {
-    struct nx_ring *ring =
-        (struct nx_ring *)(void *)((char *)task - offsetof(struct nx_ring, wake));
+    struct nx_ring *ring = NX_OWNER(struct nx_ring, wake, task);
     pthread_mutex_lock(&ring->lock);
     ring->wake_sent = false;
     pthread_mutex_unlock(&ring->lock);

@@ -214,6 +214,8 @@ static enum nx_err append_older(struct ing_series *series, const struct ing_wind
         *out = ING_DUPLICATE;
         return NX_OK;
     }
+    if (rules->out_of_order_ms == 0)
+        return NX_ERR_OUT_OF_ORDER;
     if (sample->t < series->newest_t - rules->out_of_order_ms)
         return NX_ERR_TOO_OLD;
     if (sample->histogram) {

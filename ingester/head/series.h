@@ -47,8 +47,8 @@ int64_t ing_window_of(int64_t window_ms, int64_t t);
 enum ing_append_result { ING_APPENDED, ING_DUPLICATE };
 
 /* NX_ERR_CONFLICT: another value at that time. NX_ERR_TOO_OLD: older than the newest by more than
- * the out-of-order window. NX_ERR_OUT_OF_BOUNDS: beyond ING_TIME_LIMIT. NX_ERR_NOMEM. On failure
- * nothing has changed. */
+ * the out-of-order window (NX_ERR_OUT_OF_ORDER where that is 0). NX_ERR_OUT_OF_BOUNDS: beyond
+ * ING_TIME_LIMIT. NX_ERR_NOMEM. On failure nothing has changed. */
 enum nx_err ing_series_append(struct ing_series *series, const struct ing_window_rules *rules,
                               const struct nx_sample *sample,
                               enum ing_append_result *out) NX_WARN_UNUSED;

@@ -9,7 +9,7 @@
 
 #include "common/base/alloc.h"
 #include "ingester/metrics.h"
-#include "ingester/owner.h"
+#include "common/base/owner.h"
 
 #define RETRY_MS 1000
 #define SPARE_MAX_BYTES ((size_t)8 << 20)
@@ -197,7 +197,7 @@ void ing_log_wait(struct ing_log *log, struct ing_log_waiter *waiter)
 
 static void write_group(struct nx_job *job)
 {
-    struct ing_log *log = ING_OWNER(struct ing_log, job, job);
+    struct ing_log *log = NX_OWNER(struct ing_log, job, job);
     uint64_t began = nx_now_ns(log->options.clock);
     log->job_err =
         ing_segment_commit(&log->writer, log->writing->segment, nx_buf_view(&log->writing->bytes));
@@ -305,7 +305,7 @@ static void group_kept(struct ing_log *log)
 
 static void group_written(struct nx_job *job)
 {
-    struct ing_log *log = ING_OWNER(struct ing_log, job, job);
+    struct ing_log *log = NX_OWNER(struct ing_log, job, job);
     if (log->job_err != NX_OK) {
         group_failed(log);
         return;

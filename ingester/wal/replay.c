@@ -339,7 +339,7 @@ static enum nx_err replay_file(struct reader *reader, const char *dir,
 }
 
 enum nx_err ing_replay_dir(struct ing_replay *replay, const char *dir, uint32_t dir_shard,
-                           struct ing_book *book, uint64_t *next_log_ref, uint64_t *next_segment)
+                           struct ing_book *book, uint64_t *next_segment)
 {
     struct ing_wal_files files;
     enum nx_err err = ing_wal_files_list(dir, &files);
@@ -349,12 +349,20 @@ enum nx_err ing_replay_dir(struct ing_replay *replay, const char *dir, uint32_t 
         .replay = replay, .dir_shard = dir_shard, .book = book, .cached_head = UINT32_MAX};
     nx_index_init(&reader.index);
     nx_arena_init(&reader.arena, 0);
+    struct ing_replay_stats *stats = &replay->stats;
+    uint64_t damaged_before = stats->damaged_spots;
+    uint64_t lost_before = stats->lost;
     for (size_t i = 0; i < files.count && err == NX_OK; i++)
         err = replay_file(&reader, dir, &files.items[i], i + 1 == files.count);
-    if (err == NX_OK) {
-        *next_log_ref = (files.next_segment << 32) + 1;
-        *next_segment = files.next_segment;
+    if (stats->damaged_spots == damaged_before) {
+        /* a series left memory with all its samples in blocks, and the checkpoint does not have it
+         * any more */
+        stats->covered += stats->lost - lost_before;
+        stats->lost = lost_before;
     }
+    if (err == NX_OK)
+        *next_segment = files.next_segment;
+    replay->first_segment = files.count > 0 ? files.items[0].segment : files.next_segment;
     nx_free(reader.mappings);
     nx_index_release(&reader.index);
     nx_arena_release(&reader.arena);

@@ -32,15 +32,13 @@ struct ing_replay {
     const struct nx_clock *clock;
     struct nx_log *log;
     struct ing_replay_stats stats;
+    uint64_t first_segment; /* of the directory read last: the oldest that is needed */
 };
 
 /* Replays one shard's directory; its records go to the heads by partition. `book` (may be NULL)
  * notes the windows of each segment, for which directory `dir_shard` must belong to head
- * `dir_shard`. Gives the number of the next segment, and the first number for new series: one that
- * no series of the directory can have had, read or not, because it begins with that segment's
- * number. */
+ * `dir_shard`. Gives the number of the next segment. */
 enum nx_err ing_replay_dir(struct ing_replay *replay, const char *dir, uint32_t dir_shard,
-                           struct ing_book *book, uint64_t *next_log_ref,
-                           uint64_t *next_segment) NX_WARN_UNUSED;
+                           struct ing_book *book, uint64_t *next_segment) NX_WARN_UNUSED;
 
 #endif

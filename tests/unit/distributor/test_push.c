@@ -9,6 +9,7 @@
 #include "distributor/receive/remote_write_v1.h"
 #include "proto/internal.pb-c.h"
 #include "tests/unit/distributor/dist_test.h"
+#include "common/base/owner.h"
 
 enum { MAX_MEMBERS = 6, MAX_CALLS = 64, PARTITIONS = 16 };
 
@@ -53,7 +54,7 @@ struct fake {
 
 static struct fake *fake_of(struct dist_cluster *cluster)
 {
-    return (struct fake *)(void *)((char *)cluster - offsetof(struct fake, cluster));
+    return NX_OWNER(struct fake, cluster, cluster);
 }
 
 static struct nx_ring_view *fake_acquire(struct dist_cluster *cluster)
