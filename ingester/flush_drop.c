@@ -87,7 +87,8 @@ static void drop_run(struct ing_fan_slot *slot)
             return;
         }
         settle_windows(drop, shard);
-        ing_head_unpin(shard->store.head);
+        if (drop->run->cut)
+            ing_head_unpin(shard->store.head);
         part->dropped = true;
     }
     if (collect_idle(drop, shard, part)) {
