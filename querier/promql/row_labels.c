@@ -19,6 +19,10 @@ static enum nx_err labels_filter(struct qry_eval *ev, struct nx_labels labels, d
 
     for (size_t i = 0; i < labels.count; i++)
         dropped += drop(labels.items[i].name, user);
+    if (dropped == 0) {
+        *out = labels;
+        return NX_OK;
+    }
     while (first < last && drop(labels.items[first].name, user))
         first++;
     while (last > first && drop(labels.items[last - 1].name, user))
