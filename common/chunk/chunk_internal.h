@@ -4,6 +4,7 @@
 
 #include "common/chunk/bits.h"
 #include "common/chunk/chunk.h"
+#include "common/chunk/xor_code.h"
 
 enum { NX_CHUNK_HEADER_BYTES = 2 }; /* number of samples, big-endian */
 
@@ -17,7 +18,7 @@ struct nx_chunk_appender {
     uint16_t count;
     uint8_t encoding;
     uint8_t free_bits; /* unused low bits of the last byte (XOR) */
-    uint8_t leading;   /* window of the last value (XOR); NX_XOR_NO_WINDOW */
+    uint8_t leading;   /* window of the last value (XOR); NX_XOR_NO_WINDOW (xor_code.h) */
     uint8_t trailing;
     int64_t min_t;
     int64_t last_t;
@@ -27,8 +28,6 @@ struct nx_chunk_appender {
         struct nx_run_state *run; /* HISTOGRAM_RUN, NULL while empty */
     };
 };
-
-enum { NX_XOR_NO_WINDOW = 0xFF };
 
 /* Makes room for `len` bytes in all. */
 enum nx_err nx_chunk_reserve(struct nx_chunk_appender *app, size_t len) NX_WARN_UNUSED;

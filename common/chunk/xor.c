@@ -29,29 +29,6 @@ static void put_time(struct nx_bits *bits, int64_t dod)
     }
 }
 
-/* The window is the appender's; a new one is left in `*leading` and `*trailing`. */
-static void put_value(struct nx_bits *bits, uint64_t delta, uint8_t *leading, uint8_t *trailing)
-{
-    if (delta == 0) {
-        nx_bits_put(bits, 0, 1);
-        return;
-    }
-    unsigned lead = (unsigned)__builtin_clzll(delta);
-    unsigned trail = (unsigned)__builtin_ctzll(delta);
-    if (lead > 31)
-        lead = 31;
-    if (*leading != NX_XOR_NO_WINDOW && lead >= *leading && trail >= *trailing) {
-        nx_bits_put(bits, 0x2, 2);
-        nx_bits_put(bits, delta >> *trailing, 64u - *leading - *trailing);
-        return;
-    }
-    unsigned significant = 64 - lead - trail;
-    nx_bits_put(bits, UINT64_C(0x3) << 11 | (uint64_t)lead << 6 | (significant & 0x3F), 2 + 5 + 6);
-    nx_bits_put(bits, delta >> trail, significant);
-    *leading = (uint8_t)lead;
-    *trailing = (uint8_t)trail;
-}
-
 enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t value_bits)
 {
     struct nx_bits bits;
@@ -75,7 +52,7 @@ enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t val
             nx_bits_put_uvarint(&bits, delta);
         else
             put_time(&bits, (int64_t)(delta - app->delta));
-        put_value(&bits, value_bits ^ app->value_bits, &leading, &trailing);
+        nx_xor_put(&bits, value_bits ^ app->value_bits, &leading, &trailing);
     }
     unsigned used = nx_bits_finish(&bits);
     size_t bytes = (used + 7) / 8;
