@@ -72,6 +72,25 @@ static const struct qry_endpoint endpoints[] = {
      .prepare = qry_metadata_prepare,
      .evaluate = qry_metadata_evaluate,
      .render = qry_metadata_render},
+    {.path = "read",
+     .label = "read",
+     .methods = NX_HTTP_POST,
+     .raw = true,
+     .no_form = true,
+     .uncompressed = true,
+     .max_body_bytes = QRY_READ_MAX_BYTES,
+     .prepare = qry_read_prepare,
+     .evaluate = qry_read_evaluate,
+     .render = qry_read_render,
+     .release = qry_read_release},
+    {.path = "/federate",
+     .label = "federate",
+     .methods = GET,
+     .raw = true,
+     .prepare = qry_federate_prepare,
+     .evaluate = qry_federate_evaluate,
+     .render = qry_federate_render,
+     .release = qry_federate_release},
     {.path = "status/tsdb",
      .label = "status_tsdb",
      .methods = GET,
@@ -154,14 +173,14 @@ static size_t form_bytes(const struct querier *qry)
     return (size_t)qry->deps.settings->max_query_bytes * 3 + (64u << 10);
 }
 
-static enum nx_err add_route(struct querier *qry, struct qry_route *route, const char *path,
-                             unsigned methods)
+static enum nx_err add_route(struct querier *qry, struct qry_route *route, const char *path)
 {
-    struct nx_http_route http = {.methods = methods | NX_HTTP_OPTIONS,
+    size_t body_bytes = route->endpoint->max_body_bytes;
+    struct nx_http_route http = {.methods = route->endpoint->methods | NX_HTTP_OPTIONS,
                                  .path = path,
                                  .handle = qry_job_handle,
                                  .user = route,
-                                 .max_body_bytes = form_bytes(qry)};
+                                 .max_body_bytes = body_bytes ? body_bytes : form_bytes(qry)};
     return nx_http_server_route(qry->deps.http, &http);
 }
 
@@ -185,10 +204,11 @@ enum nx_err qry_add_routes(struct querier *qry)
         qry->routes[i] = (struct qry_route){
             .qry = qry, .endpoint = &endpoints[i], .metric_slot = metric_slot(endpoints[i].label)};
         nx_buf_init(&path, 256);
-        nx_buf_printf(&path, "/api/v1/%s%c", endpoints[i].path, '\0');
+        const char *below = endpoints[i].path[0] == '/' ? "" : "/api/v1/";
+        nx_buf_printf(&path, "%s%s%c", below, endpoints[i].path, '\0');
         enum nx_err err = nx_buf_err(&path);
         if (!err)
-            err = add_route(qry, &qry->routes[i], path.data, endpoints[i].methods);
+            err = add_route(qry, &qry->routes[i], path.data);
         nx_buf_release(&path);
         if (err)
             return err;

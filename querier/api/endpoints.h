@@ -33,6 +33,17 @@ bool qry_exemplars_prepare(struct qry_job *op);
 bool qry_exemplars_evaluate(struct qry_job *op);
 bool qry_exemplars_render(struct qry_job *op, struct qry_json *json);
 void qry_exemplars_release(struct qry_job *op);
+/* remote_read.c: read */
+#define QRY_READ_MAX_BYTES ((size_t)32 << 20) /* of a request, compressed and decompressed */
+bool qry_read_prepare(struct qry_job *op);
+bool qry_read_evaluate(struct qry_job *op);
+bool qry_read_render(struct qry_job *op, struct qry_json *json);
+void qry_read_release(struct qry_job *op);
+/* federate.c */
+bool qry_federate_prepare(struct qry_job *op);
+bool qry_federate_evaluate(struct qry_job *op);
+bool qry_federate_render(struct qry_job *op, struct qry_json *json);
+void qry_federate_release(struct qry_job *op);
 /* status.c */
 bool qry_status_config_render(struct qry_job *op, struct qry_json *json);
 bool qry_status_flags_render(struct qry_job *op, struct qry_json *json);

@@ -144,23 +144,34 @@ static void respond_error(struct qry_job *op)
 {
     struct nx_buf body;
     nx_buf_init(&body, 1 << 20);
-    qry_envelope_error(op, &body);
     int status = qry_api_error_status(op->error);
     count_response(op, status);
     if (status == 503)
         nx_http_response_header(op->req, "Retry-After", "1");
-    nx_http_respond_buf(op->req, status, "application/json", &body);
+    if (op->endpoint->raw) {
+        nx_http_respond_text(op->req, status, op->error_text);
+    } else {
+        qry_envelope_error(op, &body);
+        nx_http_respond_buf(op->req, status, "application/json", &body);
+    }
     nx_buf_release(&body);
     op_free(op);
 }
 
+static void put_encoding(struct qry_job *op)
+{
+    if (op->content_encoding)
+        nx_http_response_header(op->req, "Content-Encoding", op->content_encoding);
+}
+
 static void respond_whole(struct qry_job *op)
 {
+    put_encoding(op);
     count_response(op, op->no_content ? 204 : 200);
     if (op->no_content)
         nx_http_respond(op->req, 204, NULL, NX_VIEW(""));
     else
-        nx_http_respond_buf(op->req, 200, "application/json", &op->piece);
+        nx_http_respond_buf(op->req, 200, op->content_type, &op->piece);
     op_free(op);
 }
 
@@ -172,10 +183,11 @@ static void render_piece(struct qry_job *op)
     op->json.out = &op->piece;
     if (!op->begun) {
         op->begun = true;
-        qry_envelope_begin(op);
+        if (!op->endpoint->raw)
+            qry_envelope_begin(op);
     }
     op->complete = op->endpoint->render(op, &op->json);
-    if (op->complete)
+    if (op->complete && !op->endpoint->raw)
         qry_envelope_end(op);
     if (nx_buf_err(&op->piece) != NX_OK)
         qry_job_fail_err(op, nx_buf_err(&op->piece), NULL);
@@ -245,7 +257,8 @@ static void on_ran(struct nx_job *job)
     } else {
         op->streaming = true;
         count_response(op, 200);
-        nx_http_stream_begin(op->req, 200, "application/json", on_drained, op);
+        put_encoding(op);
+        nx_http_stream_begin(op->req, 200, op->content_type, on_drained, op);
         send_piece(op);
     }
 }
@@ -354,6 +367,7 @@ static struct qry_job *op_new(struct nx_http_request *req, const struct qry_rout
     op->home = &qry->workers[nx_worker_index(nx_http_request_worker(req))];
     op->endpoint = route->endpoint;
     op->req = req;
+    op->content_type = "application/json";
     op->job.run = on_lane;
     op->job.done = on_ran;
     op->started_ns = nx_now_ns(qry->deps.clock);
@@ -378,7 +392,7 @@ static bool read_request(struct qry_job *op)
                       nx_http_request_header(op->req, QRY_TENANT_HEADER), &op->tenant, &fail);
     if (err)
         return qry_job_fail_err(op, err, &fail);
-    bool form = nx_http_request_method(op->req) == NX_HTTP_POST;
+    bool form = nx_http_request_method(op->req) == NX_HTTP_POST && !op->endpoint->no_form;
     err = nx_http_params_parse(
         &op->arena, nx_http_request_query(op->req), nx_http_request_header(op->req, "Content-Type"),
         form ? nx_http_request_body(op->req) : NX_VIEW(""), &op->params, &fail);
@@ -422,7 +436,8 @@ void qry_job_handle(struct nx_http_request *req, void *user)
     }
     const struct qry_endpoint *endpoint = op->endpoint;
     nx_metric_add(op->qry->metrics, QRY_METRIC_REQUESTS, route->metric_slot, 1);
-    nx_http_response_compress(req);
+    if (!endpoint->uncompressed)
+        nx_http_response_compress(req);
     if (!read_request(op) || (!endpoint->immediate && !admit(op)) ||
         (endpoint->prepare && !endpoint->prepare(op))) {
         respond_error(op);

@@ -35,10 +35,16 @@ enum qry_api_error {
 };
 
 struct qry_endpoint {
-    const char *path;
+    const char *path;  /* below /api/v1/, or from the root where it begins with a slash */
     const char *label; /* of the metrics */
     unsigned methods;
     bool immediate; /* answered on the worker, without fan-out and lane */
+    /* Without the envelope: `render` writes the body itself into json->out, of op->content_type,
+     * and a failure is a line of text. */
+    bool raw;
+    bool no_form;          /* the body of a POST is the endpoint's own */
+    bool uncompressed;     /* whatever the client accepts */
+    size_t max_body_bytes; /* 0: that of a form */
     bool (*prepare)(struct qry_job *op);
     bool (*evaluate)(struct qry_job *op);
     /* Writes on; true when `data` is complete. Returns after about QRY_PIECE_BYTES. */
@@ -79,6 +85,8 @@ struct qry_job {
     const struct qry_result *annotated; /* may be NULL */
 
     bool no_content; /* 204 */
+    const char *content_type;
+    const char *content_encoding; /* of a success; NULL: the server's business */
     bool evaluated, begun, complete, streaming, waiting;
     struct qry_json json;
     struct nx_buf piece;
