@@ -4,15 +4,16 @@
 #ifndef ING_INGESTER_INTERNAL_H
 #define ING_INGESTER_INTERNAL_H
 
+#include <assert.h>
 #include <stdatomic.h>
 
+#include "common/base/owner.h"
 #include "common/net/lane.h"
 #include "common/net/rpc.h"
 #include "ingester/apply.h"
 #include "ingester/block/block_set.h"
 #include "ingester/ingester.h"
 #include "ingester/metrics.h"
-#include "common/base/owner.h"
 #include "ingester/wal/log.h"
 
 struct ing_flush;
@@ -52,6 +53,7 @@ struct ingester {
 
 static inline struct ing_shard *ing_shard_of(struct ingester *ing, struct nx_series_id id)
 {
+    assert(ing->shard_count > 0);
     return &ing->shards[nx_series_id_partition(id, ing->deps.partitions) % ing->shard_count];
 }
 

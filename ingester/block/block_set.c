@@ -3,6 +3,7 @@
 #include "ingester/block/block_set.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -186,8 +187,7 @@ static void remove_block(struct ing_block_set *set, const struct ing_block *bloc
     char *gone = nx_alloc(len + 6);
     enum nx_err err = gone ? NX_OK : NX_ERR_NOMEM;
     if (gone) {
-        memcpy(gone, dir, len);
-        memcpy(gone + len, ".gone", 6);
+        (void)snprintf(gone, len + 6, "%s.gone", dir);
         err = set->fs->rename(set->fs, dir, gone);
         if (err == NX_OK)
             err = set->fs->rmdir(set->fs, gone);

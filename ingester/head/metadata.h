@@ -2,6 +2,8 @@
 #ifndef ING_HEAD_METADATA_H
 #define ING_HEAD_METADATA_H
 
+#include <assert.h>
+
 #include "common/base/hash.h"
 #include "common/base/index.h"
 #include "common/base/view.h"
@@ -27,6 +29,7 @@ struct ing_metadata_table {
 /* The shard that keeps a metric's metadata. */
 static inline uint32_t ing_metadata_shard(struct nx_view metric, uint32_t shards)
 {
+    assert(shards > 0);
     return (uint32_t)(nx_hash_view(metric) % shards);
 }
 

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
-#include "ingester/metrics.h"
 #include "common/base/owner.h"
+#include "ingester/metrics.h"
 
 #define RETRY_MS 1000
 #define SPARE_MAX_BYTES ((size_t)8 << 20)

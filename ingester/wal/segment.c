@@ -13,10 +13,11 @@
 #include "common/base/cursor.h"
 #include "common/base/hash.h"
 
-#define MAGIC "NXWAL1\r\n"
 #define MAGIC_BYTES 8
 #define COPY_BYTES (ING_SEGMENT_HEADER_BYTES / 2)
 #define ATTEMPTS_MAX 1000u
+
+static const uint8_t header_magic[MAGIC_BYTES] = {'N', 'X', 'W', 'A', 'L', '1', '\r', '\n'};
 
 static void store_u64(uint8_t *at, uint64_t v)
 {
@@ -28,7 +29,7 @@ void ing_segment_header_write(const struct ing_segment_header *header,
                               uint8_t out[ING_SEGMENT_HEADER_BYTES])
 {
     uint8_t *at = out;
-    memcpy(at, MAGIC, MAGIC_BYTES);
+    memcpy(at, header_magic, MAGIC_BYTES);
     store_u64(at + 8, header->generation);
     store_u64(at + 16, header->segment);
     store_u64(at + 24, header->nonce);
@@ -46,7 +47,7 @@ static bool header_copy_read(const char *at, struct ing_segment_header *out)
     out->nonce = nx_cursor_u64(&cur);
     out->shard = (uint32_t)nx_cursor_u64(&cur);
     uint64_t crc = nx_cursor_u64(&cur);
-    return memcmp(magic.ptr, MAGIC, MAGIC_BYTES) == 0 && crc == nx_crc32c(0, at, 40);
+    return memcmp(magic.ptr, header_magic, MAGIC_BYTES) == 0 && crc == nx_crc32c(0, at, 40);
 }
 
 bool ing_segment_header_read(struct nx_view bytes, struct ing_segment_header *out)
