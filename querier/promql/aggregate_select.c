@@ -1,6 +1,7 @@
 /* Aggregations that keep some of their samples as they are: topk, bottomk, limitk and limit_ratio.
  * They strike the other cells from the argument's rows; and count_values, which counts equal ones.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -58,9 +59,10 @@ static void sift_down(struct candidate *heap, size_t count)
     }
 }
 
-/* Offers a sample to a heap of at most `k`; returns the new count. */
+/* Offers a sample to a heap of at most `k` > 0; returns the new count. */
 static size_t offer(struct candidate *heap, size_t count, size_t k, struct candidate c)
 {
+    assert(heap);
     if (count < k) {
         heap[count] = c;
         sift_up(heap, count);

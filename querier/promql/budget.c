@@ -108,7 +108,7 @@ enum nx_err qry_error(struct qry_eval *ev, const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
     return nx_fail_set(ev->fail, NX_ERR_EXECUTION, "%s", text);
 }

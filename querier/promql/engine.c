@@ -3,6 +3,7 @@
  * everything else can be freed at once. */
 #include "querier/promql/engine.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "querier/promql/eval_extended.h"
@@ -146,6 +147,7 @@ static enum nx_err window_points(struct qry_eval *ev, const struct qry_window *w
 static enum nx_err copy_window(struct qry_eval *ev, const struct qry_ranges *ranges, size_t i,
                                struct qry_reader *reader, struct qry_result *result)
 {
+    assert(result->series); /* there is room for all of the ranges */
     struct qry_result_series *out = &result->series[result->count];
     struct nx_labels labels = qry_ranges_labels(ranges, i);
     struct qry_window window;
@@ -178,6 +180,8 @@ static int compare_series(const void *a, const void *b)
 
 static enum nx_err sort_series(struct qry_eval *ev, struct qry_result *result)
 {
+    if (!result->series)
+        return NX_OK;
     if (result->count > 1)
         qsort(result->series, result->count, sizeof *result->series, compare_series);
     for (size_t i = 1; i < result->count; i++) {

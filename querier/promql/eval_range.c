@@ -213,6 +213,8 @@ static enum nx_err apply_range(struct qry_range_call *call, qry_range_function f
     if (!qry_delayed_names(ev) && !keep_name)
         err = qry_matrix_require_unique(&matrix);
 done:
+    call->arena = call->scratch = NULL;
+    call->out = NULL;
     qry_reader_release(&reader);
     qry_pool_free(ev, scratch);
     if (err) {

@@ -84,7 +84,7 @@ enum nx_err qry_rf_instant(struct qry_range_call *call, const struct qry_window 
     }
     bool started = counter && call->scope->ev->params->features.use_start_timestamps &&
                    qry_start_is_reset(s.previous.st, s.previous.t, s.last.st, s.last.t);
-    if (s.last.histogram)
+    if (s.last.histogram && s.previous.histogram)
         return instant_histograms(call, &s, counter, started, seconds, out);
 
     double value = s.last.value;

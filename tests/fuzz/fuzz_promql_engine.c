@@ -1,7 +1,6 @@
 /* Evaluation of arbitrary queries over a few small series of both kinds, with tight limits: the
  * first byte picks features and kind of query, the rest is the text. An evaluation either gives a
  * result that is well formed or an error with a text. */
-#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +43,7 @@ static const struct nx_histogram exponential = {.count = 4,
 static double bounds[1] = {5};
 static const struct nx_histogram custom = {.schema = NX_HISTOGRAM_CUSTOM_SCHEMA,
                                            .count = 3,
-                                           .sum = NAN,
+                                           .sum = __builtin_nan(""),
                                            .positive_spans = span,
                                            .positive_span_count = 1,
                                            .positive = buckets,

@@ -160,8 +160,8 @@ static void each_allocation_failing_gives_nomem(void **state)
 {
     (void)state;
     static const char *const queries[] = {
-        "sum by (g) (rate(m[5m])) / on (g) group_left (z) label_replace(avg by (g) (m), \"z\", "
-        "\"$1\", \"g\", \"(.*)\") > bool 0.1",
+        ("sum by (g) (rate(m[5m])) / on (g) group_left (z) label_replace(avg by (g) (m), \"z\", "
+         "\"$1\", \"g\", \"(.*)\") > bool 0.1"),
         "topk(2, m) or bottomk(1, m offset 1m) unless m{i=\"01\"} and m",
         "count_values by (g) (\"v\", m{g=\"1\"}) + quantile without (i) (0.5, m)",
         "histogram_quantile(0.9, b) + histogram_fraction(0, 1, b)",
