@@ -155,8 +155,11 @@ static enum nx_err add_histogram(struct reduction *r, size_t i, const struct qry
         if (!r->histograms)
             return qry_no_memory(ev);
     }
-    enum nx_err err = qry_histogram_sum_add(&r->histograms[i], &r->pool->arena, row->histograms[i],
-                                            r->op == QRY_AGG_AVG);
+    enum nx_err err = qry_work(ev, QRY_HISTOGRAM_WORK);
+    if (err)
+        return err;
+    err = qry_histogram_sum_add(&r->histograms[i], &r->pool->arena, row->histograms[i],
+                                r->op == QRY_AGG_AVG);
     if (err == NX_ERR_INVALID) {
         r->seen[i] |= INCOMPATIBLE;
         qry_annotations_add(&ev->notes, QRY_NOTE_MIXED_SCHEMAS, r->agg->expr->aggregate.expr->pos,

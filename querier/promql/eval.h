@@ -80,6 +80,8 @@ enum nx_err qry_no_memory(struct qry_eval *ev) NX_WARN_UNUSED;
 enum nx_err qry_over_memory(struct qry_eval *ev) NX_WARN_UNUSED;
 /* Looks at clock, cancellation and memory. */
 enum nx_err qry_check_budget(struct qry_eval *ev) NX_WARN_UNUSED;
+/* What handling a histogram costs, in floats. */
+#define QRY_HISTOGRAM_WORK 16
 /* To be called with the number of samples or cells handled; calls qry_check_budget now and then. */
 static inline enum nx_err NX_WARN_UNUSED qry_work(struct qry_eval *ev, size_t amount)
 {

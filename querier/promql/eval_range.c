@@ -124,7 +124,7 @@ static enum nx_err apply_to_series(struct qry_range_call *call, struct qry_reade
         enum nx_err err = qry_reader_window(reader, i, &window);
         if (err)
             return err;
-        if ((err = qry_work(reader->ev, window.count + window.hcount + 1)))
+        if ((err = qry_work(reader->ev, window.count + window.hcount * QRY_HISTOGRAM_WORK + 1)))
             return err;
         if (window.count + window.hcount == 0)
             continue;

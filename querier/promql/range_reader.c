@@ -187,6 +187,8 @@ static enum nx_err push_histogram(struct qry_reader *reader, int64_t t,
     reader->h[reader->hlen] = copy;
     reader->hst[reader->hlen] = st;
     reader->hlen++;
+    if ((err = qry_work(reader->ev, QRY_HISTOGRAM_WORK)))
+        return err;
     return hold(reader, qry_histogram_samples(copy));
 }
 

@@ -306,6 +306,8 @@ static enum nx_err do_pair(struct match *m, uint32_t group, size_t step, const s
         return err;
     if (outcome.dropped)
         return NX_OK;
+    if (outcome.element.histogram && (err = qry_work(m->ev, QRY_HISTOGRAM_WORK)))
+        return err;
     bool same = cache->set && (m->matching->include_count == 0 || cache->one == one->row);
     if (!same) {
         if ((err = result_row(m, group, many->labels, one->labels, &cache->row)))
