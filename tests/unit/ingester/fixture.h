@@ -57,7 +57,7 @@ void fault_fs_power_cut(struct fault_fs *fs);
 
 /* --- a directory --- */
 
-/* A new empty directory under /tmp; remove it with tmp_dir_free. */
+/* A new empty directory; remove it with tmp_dir_free. */
 char *tmp_dir_new(void);
 void tmp_dir_free(char *dir);
 void copy_tree(const char *from, const char *to);

@@ -191,7 +191,7 @@ static void run(uint64_t seed, int steps)
 static void random_appends_survive_every_path_unchanged(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 10; seed++) {
+    for (uint64_t seed = 1; seed <= 25; seed++) {
         print_message("seed %llu\n", (unsigned long long)seed);
         run(seed, 120);
     }
