@@ -1,13 +1,13 @@
 /* `narthex ctl members|ring|health`: asks a running node and prints a table, or JSON with --json.
  * Exit 0 only when the node answered and, for `health`, when the cluster is whole enough to serve.
  */
-#include <curl/curl.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/http_fetch.h"
 #include "cmd/main.h"
 #include "common/base/buf.h"
 
@@ -26,42 +26,12 @@ static const char usage[] =
     "  --address=HOST:PORT  any node of the cluster (default 127.0.0.1:9900)\n"
     "  --json               for programs\n";
 
-static size_t on_body(char *bytes, size_t size, size_t count, void *user)
-{
-    struct nx_buf *buf = user;
-    nx_buf_append(buf, bytes, size * count);
-    return nx_buf_err(buf) ? 0 : size * count;
-}
-
-/* The status, or -1 when no answer came (the reason is printed). The body is NUL-terminated. */
 static long fetch(const struct ctl *ctl, const char *path, struct nx_buf *body)
 {
-    char url[512];
-    char reason[CURL_ERROR_SIZE] = "";
-    long status = -1;
-    if (snprintf(url, sizeof url, "http://%s%s", ctl->address, path) >= (int)sizeof url) {
-        (void)fprintf(stderr, "narthex ctl: the address is too long\n");
-        return -1;
-    }
-    CURL *curl = curl_easy_init();
-    if (!curl)
-        return -1;
-    curl_easy_setopt(curl, CURLOPT_URL, url);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 10000L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, reason);
-    CURLcode code = curl_easy_perform(curl);
-    if (code == CURLE_OK)
-        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
-    else
-        (void)fprintf(stderr, "narthex ctl: %s: %s\n", ctl->address,
-                      *reason ? reason : curl_easy_strerror(code));
-    curl_easy_cleanup(curl);
-    nx_buf_append_char(body, '\0');
-    return nx_buf_err(body) ? -1 : status;
+    return cmd_http_fetch(
+        &(struct cmd_http_request){
+            .program = "narthex ctl", .address = ctl->address, .path = path, .timeout_ms = 10000},
+        body);
 }
 
 /* The cluster as the node sees it, or NULL (the reason is printed). `text` keeps the raw answer. */

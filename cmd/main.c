@@ -18,6 +18,7 @@ static const struct subcommand subcommands[] = {
     {"ingester", CMD_INGESTER, NULL},
     {"querier", CMD_QUERIER, NULL},
     {"ctl", 0, cmd_ctl},
+    {"tool", 0, cmd_tool},
     {"help", 0, cmd_help},
     {"--help", 0, cmd_help},
     {"-h", 0, cmd_help},

@@ -3,6 +3,7 @@
 #define CMD_MAIN_H
 
 int cmd_ctl(int argc, char **argv);
+int cmd_tool(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "common/net/lane.h"
-#include "querier/promql/ast.h"
+#include "querier/features.h"
 #include "querier/querier.h"
 #include "querier/select/fanout.h"
 
@@ -57,8 +57,5 @@ struct querier {
 void qry_worker_idle(struct qry_worker *home);
 /* metrics.c */
 enum nx_err qry_metrics_register(struct querier *qry) NX_WARN_UNUSED;
-/* features.c: a comma list of Prometheus's names; NX_ERR_CONFIG names one that does not exist. */
-enum nx_err qry_features_parse(const char *list, struct qry_features *out,
-                               struct nx_fail *fail) NX_WARN_UNUSED;
 
 #endif
