@@ -183,16 +183,20 @@ void fixture_load(struct fixture *f, int64_t step_ms, const char *line)
     size_t consumed, count = 0;
     if (qry_parse_metric(nx_view_of(line), &f->arena, &labels, &consumed, &fail) != NX_OK)
         fail_msg("%s: %s", line, fail.text);
-    struct nx_view rest = nx_arena_copy(&f->arena, nx_view_of(line + consumed));
-    char *save = NULL;
-    char *text = (char *)(uintptr_t)rest.ptr;
     int64_t t = 0;
-    for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+    for (const char *p = line + consumed; *p != '\0';) {
+        char word[64];
+        size_t len = strcspn(p, " ");
+        assert_true(len < sizeof word && count < 4096);
+        memcpy(word, p, len);
+        word[len] = '\0';
+        p += len + strspn(p + len, " ");
+        if (len == 0)
+            continue;
         samples[count] = (struct nx_sample){.t = t};
         if (read_sample(f, word, &samples[count]))
             count++;
         t += step_ms;
-        assert_true(count < 4096);
     }
     fixture_load_sample(f, labels, samples, count);
 }
