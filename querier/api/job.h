@@ -78,7 +78,7 @@ struct qry_job {
 
     bool failed;
     enum qry_api_error error;
-    char error_text[1024];
+    char error_text[sizeof(struct nx_fail) + 256];
 
     struct nx_view *warnings; /* beside those of the evaluation, which come first */
     size_t warning_count, warning_capacity;

@@ -34,6 +34,15 @@ enum nx_err qry_rf_predict_linear(struct qry_range_call *call, const struct qry_
     return NX_OK;
 }
 
+/* Infinities are written as Go's %f writes them. */
+static enum nx_err bad_factor(struct qry_range_call *call, const char *what, double factor)
+{
+    if (isinf(factor))
+        return qry_error(call->scope->ev, "invalid %s < 1, got: %s", what,
+                         factor > 0 ? "+Inf" : "-Inf");
+    return qry_error(call->scope->ev, "invalid %s < 1, got: %f", what, factor);
+}
+
 enum nx_err qry_rf_double_smoothing(struct qry_range_call *call, const struct qry_window *w,
                                     struct qry_yield *out)
 {
@@ -41,11 +50,9 @@ enum nx_err qry_rf_double_smoothing(struct qry_range_call *call, const struct qr
     double tf = call->scalars[1][call->step];
 
     if (sf <= 0 || sf >= 1)
-        return qry_error(call->scope->ev, "invalid smoothing factor. Expected: 0 < sf < 1, got: %f",
-                         sf);
+        return bad_factor(call, "smoothing factor. Expected: 0 < sf", sf);
     if (tf <= 0 || tf >= 1)
-        return qry_error(call->scope->ev, "invalid trend factor. Expected: 0 < tf < 1, got: %f",
-                         tf);
+        return bad_factor(call, "trend factor. Expected: 0 < tf", tf);
     if (!enough(call, w))
         return NX_OK;
     double before = 0;

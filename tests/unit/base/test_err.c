@@ -61,14 +61,14 @@ static void fail_text_is_cut_between_characters(void **state)
     static const char *const letters[] = {"x", "é", "€", "😀"};
     for (size_t k = 0; k < 4; k++) {
         for (size_t shift = 0; shift < 4; shift++) {
-            char text[1200] = "";
+            struct nx_fail fail;
+            char text[sizeof fail.text + 100] = "";
             size_t len = shift;
             memset(text, '.', shift);
-            while (len < 1100) {
+            while (len < sizeof fail.text + 50) {
                 memcpy(text + len, letters[k], strlen(letters[k]) + 1);
                 len += strlen(letters[k]);
             }
-            struct nx_fail fail;
             (void)nx_fail_set(&fail, NX_ERR_INVALID, "%s", text);
             assert_true(strlen(fail.text) > sizeof fail.text - 5);
             assert_true(nx_view_is_utf8(nx_view_of(fail.text)));
