@@ -64,8 +64,8 @@ int nx_err_http(enum nx_err err);
 enum nx_err nx_err_from_uv(int status);
 enum nx_err nx_err_from_errno(int error_number);
 
-/* A failure with its explanation; lives on the caller's stack or inside a request. The text has room
- * for the label sets of two series: errors of vector matching name them. */
+/* A failure with its explanation; lives on the caller's stack or inside a request. The text has
+ * room for the label sets of two series: errors of vector matching name them. */
 struct nx_fail {
     enum nx_err code;
     char text[4096];
