@@ -101,9 +101,9 @@ void nx_prom_put_threshold(struct nx_prom_bits *b, double v)
 
 void nx_prom_put_bound(struct nx_prom_bits *b, double v)
 {
-    double thousandths = v * 1000;
-    if (thousandths >= 0 && thousandths <= 33554430 && thousandths == floor(thousandths) &&
-        nx_double_bits(v) != UINT64_C(1) << 63) {
+    double thousandths = round(v * 1000);
+    bool exact = nx_double_bits(thousandths / 1000) == nx_double_bits(v);
+    if (exact && thousandths >= 0 && v * 1000 <= 33554430) {
         nx_prom_put_uint(b, (uint64_t)thousandths + 1);
         return;
     }
