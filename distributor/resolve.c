@@ -78,7 +78,7 @@ enum nx_err dist_resolve_canonical(const struct dist_settings *settings,
 {
     if (series->canonical.ptr)
         return NX_OK;
-    struct nx_labels labels;
+    struct nx_labels labels = {.items = NULL, .count = 0};
     enum dist_reason reason;
     bool refused;
     enum nx_err err =
@@ -96,7 +96,7 @@ static void refuse_series(struct resolving *r, struct dist_series *series, enum 
 
 static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
 {
-    struct nx_labels labels;
+    struct nx_labels labels = {.items = NULL, .count = 0};
     enum dist_reason reason = DIST_REASON_OTHER;
     struct nx_fail why = {.code = NX_OK};
     bool refused = false;

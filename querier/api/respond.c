@@ -82,8 +82,8 @@ static void end_notes(struct notes *notes)
         return;
     if (notes->count > MAX_ANNOTATIONS) {
         char text[80];
-        snprintf(text, sizeof text, "%zu more %s annotations omitted",
-                 notes->count - MAX_ANNOTATIONS, notes->kind);
+        (void)snprintf(text, sizeof text, "%zu more %s annotations omitted",
+                       notes->count - MAX_ANNOTATIONS, notes->kind);
         qry_json_text(notes->json, text);
     }
     qry_json_array_end(notes->json);

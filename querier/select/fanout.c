@@ -107,7 +107,7 @@ static void judge(struct qry_fanout *f)
     for (size_t i = 0; i < f->options.request_count * f->member_count; i++)
         if (is_final(f->calls[i].err)) {
             f->err = f->calls[i].err;
-            snprintf(f->problem, sizeof f->problem, "%s", f->calls[i].text);
+            (void)snprintf(f->problem, sizeof f->problem, "%s", f->calls[i].text);
             return;
         }
     for (size_t i = 0; i < f->options.request_count; i++)
@@ -116,9 +116,9 @@ static void judge(struct qry_fanout *f)
     if (worst == 0)
         return;
     list_failures(f, failures, sizeof failures);
-    snprintf(f->incomplete, sizeof f->incomplete,
-             "%u of %u partitions have fewer than %u answers of their owners (%s)", worst,
-             f->view->partitions, nx_ring_read_quorum(f->view), failures);
+    (void)snprintf(f->incomplete, sizeof f->incomplete,
+                   "%u of %u partitions have fewer than %u answers of their owners (%s)", worst,
+                   f->view->partitions, nx_ring_read_quorum(f->view), failures);
     bool late = nx_now_ns(f->options.clock) >= f->started_ns + f->options.timeout_ms * 1000000;
     if (!f->options.partial)
         f->err = late ? NX_ERR_TIMEOUT : NX_ERR_UNAVAILABLE;
@@ -172,7 +172,7 @@ static void fail_all(struct qry_fanout *f, enum nx_err err, const char *text)
     if (f->err)
         return;
     f->err = err;
-    snprintf(f->problem, sizeof f->problem, "%s", text);
+    (void)snprintf(f->problem, sizeof f->problem, "%s", text);
     cancel_pending(f);
 }
 
@@ -196,10 +196,10 @@ static enum nx_err keep(struct call *call, struct nx_view message)
     struct qry_fanout *f = call->fanout;
     if (message.len > f->options.max_bytes - f->bytes) {
         char text[160];
-        snprintf(text, sizeof text,
-                 "the query would fetch more than %zu bytes from the ingesters "
-                 "(query.max-fetched-bytes)",
-                 f->options.max_bytes);
+        (void)snprintf(text, sizeof text,
+                       "the query would fetch more than %zu bytes from the ingesters "
+                       "(query.max-fetched-bytes)",
+                       f->options.max_bytes);
         fail_all(f, NX_ERR_LIMIT, text);
         return NX_ERR_LIMIT;
     }
@@ -235,7 +235,7 @@ static enum nx_err on_frame(void *user, struct nx_view frame)
 static void set_outcome(struct call *call, enum nx_err err, const char *text)
 {
     call->err = err;
-    snprintf(call->text, sizeof call->text, "%s", text && *text ? text : nx_err_text(err));
+    (void)snprintf(call->text, sizeof call->text, "%s", text && *text ? text : nx_err_text(err));
 }
 
 static void on_done(void *user, const struct nx_rpc_result *result)
