@@ -22,7 +22,7 @@ bool qry_job_fail(struct qry_job *op, enum qry_api_error error, const char *form
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(op->error_text, sizeof op->error_text, format, args);
+    (void)vsnprintf(op->error_text, sizeof op->error_text, format, args);
     va_end(args);
     op->failed = true;
     op->error = error;
