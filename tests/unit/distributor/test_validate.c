@@ -58,7 +58,7 @@ static void labels_are_accepted_and_refused_as_the_table_says(void **state)
         {{"__name__", "up", "a", "1", "a", "2"},
          NULL,
          DIST_REASON_LABEL_DUPLICATE,
-         "same name: \"a\""},
+         "duplicate label name: \"a\""},
         {{"a", "1", "__name__", "up", "b", "1", "a", "1"},
          NULL,
          DIST_REASON_LABEL_DUPLICATE,
