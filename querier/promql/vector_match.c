@@ -2,7 +2,8 @@
  * lends the result its labels (one-to-one: the left), the other is the "one" side, of which a group
  * may have one sample a step. Keys are computed once a series; then the series of the many side are
  * taken one after the other, with all their steps, each step finding its partner through the column
- * of its group. */
+ * of its group. A match that is not unique is remembered with its step: of several the error is
+ * that of the first step, and at one step two samples on the one side come before all else. */
 #include "querier/promql/binary.h"
 #include "querier/promql/grouping.h"
 
@@ -15,6 +16,11 @@ struct one_side {
     uint32_t single;  /* its only row; NONE: see column */
     uint32_t *column; /* the row at each step, or NONE; NULL: single, or no row at all */
     uint8_t *matched; /* steps that found a partner; NULL: not needed */
+};
+
+/* Two rows of the one side with a sample at the same step; NONE: the many side is at fault. */
+struct duplicate {
+    uint32_t group, first, second;
 };
 
 struct match {
@@ -31,6 +37,8 @@ struct match {
     struct qry_members many_members, one_members;
     struct qry_pool *pool;
     uint8_t *active; /* steps at which there is anything to do */
+    size_t limit;    /* the first step whose match is not unique; all steps if there is none */
+    struct duplicate duplicate;
     struct one_side *sides;
     struct qry_matrix out;
     struct nx_index rows; /* of `out`, by group and labels */
@@ -67,15 +75,16 @@ static enum nx_err find_active(struct match *m)
     return NX_OK;
 }
 
-static enum nx_err duplicate_series(struct match *m, size_t group, struct nx_labels a,
-                                    struct nx_labels b)
+static enum nx_err duplicate_series(const struct match *m)
 {
+    struct nx_labels a = m->one->rows[m->duplicate.first].labels;
+    struct nx_labels b = m->one->rows[m->duplicate.second].labels;
     struct nx_buf key, first, second;
 
     nx_buf_init(&key, 65536);
     nx_buf_init(&first, 65536);
     nx_buf_init(&second, 65536);
-    qry_print_label_set(&key, m->grouping.groups[group]);
+    qry_print_label_set(&key, m->grouping.groups[m->duplicate.group]);
     qry_print_label_set(&first, a);
     qry_print_label_set(&second, b);
     bool in_order = nx_view_cmp(nx_buf_view(&first), nx_buf_view(&second)) <= 0;
@@ -94,7 +103,14 @@ static enum nx_err duplicate_series(struct match *m, size_t group, struct nx_lab
     return err;
 }
 
-static enum nx_err fill_column(struct match *m, size_t group, uint32_t *column)
+static void note_duplicate(struct match *m, size_t step, struct duplicate found)
+{
+    if (step < m->limit || found.second < m->duplicate.second)
+        m->duplicate = found;
+    m->limit = step;
+}
+
+static enum nx_err fill_column(struct match *m, uint32_t group, uint32_t *column)
 {
     const struct qry_members *members = &m->one_members;
 
@@ -102,19 +118,19 @@ static enum nx_err fill_column(struct match *m, size_t group, uint32_t *column)
         column[i] = NONE;
     for (uint32_t n = members->start[group]; n < members->start[group + 1]; n++) {
         uint32_t r = members->rows[n];
-        for (size_t i = 0; i < m->scope->steps; i++) {
+        for (size_t i = 0; i < m->scope->steps && i <= m->limit; i++) {
             if (!m->active[i] || !qry_has_point(&m->one->rows[r], i))
                 continue;
-            if (column[i] != NONE)
-                return duplicate_series(m, group, m->one->rows[r].labels,
-                                        m->one->rows[column[i]].labels);
-            column[i] = r;
+            if (column[i] == NONE)
+                column[i] = r;
+            else
+                note_duplicate(m, i, (struct duplicate){group, column[i], r});
         }
     }
     return qry_work(m->ev, m->scope->steps);
 }
 
-static enum nx_err prepare_side(struct match *m, size_t group)
+static enum nx_err prepare_side(struct match *m, uint32_t group)
 {
     struct nx_arena *arena = &m->pool->arena;
     struct one_side *side = &m->sides[group];
@@ -158,7 +174,7 @@ static enum nx_err prepare(struct match *m)
     m->sides = nx_arena_array(arena, m->grouping.count + 1, sizeof *m->sides);
     if (!m->sides)
         return qry_no_memory(m->ev);
-    for (size_t g = 0; g < m->grouping.count && err == NX_OK; g++)
+    for (uint32_t g = 0; g < m->grouping.count && err == NX_OK; g++)
         err = prepare_side(m, g);
     return err;
 }
@@ -264,23 +280,33 @@ struct row_cache {
     bool set;
 };
 
-static enum nx_err claim_step(struct match *m, uint32_t group, uint32_t row, size_t step)
+/* Whether the step is free; where it is not, the match is not unique there. */
+static bool claim_step(struct match *m, uint32_t group, uint32_t row, size_t step)
 {
     uint8_t *matched = m->sides[group].matched;
+    uint8_t *used = m->row_used[row];
 
-    if (m->one_to_one) {
-        if (matched && matched[step])
-            return qry_error(m->ev, "multiple matches for labels: many-to-one matching must be "
-                                    "explicit (group_left/group_right)");
-    } else if (m->row_used[row]) {
-        if (m->row_used[row][step])
-            return qry_error(m->ev, "multiple matches for labels: grouping labels must ensure "
-                                    "unique matches");
-        m->row_used[row][step] = 1;
+    if (m->one_to_one ? matched && matched[step] : used && used[step]) {
+        m->limit = step;
+        m->duplicate.first = NONE;
+        return false;
     }
+    if (!m->one_to_one && used)
+        used[step] = 1;
     if (matched)
         matched[step] = 1;
-    return NX_OK;
+    return true;
+}
+
+static enum nx_err not_unique(const struct match *m)
+{
+    if (m->duplicate.first != NONE)
+        return duplicate_series(m);
+    if (m->one_to_one)
+        return qry_error(m->ev, "multiple matches for labels: many-to-one matching must be "
+                                "explicit (group_left/group_right)");
+    return qry_error(m->ev, "multiple matches for labels: grouping labels must ensure unique "
+                            "matches");
 }
 
 static enum nx_err put_element(struct match *m, uint32_t row, size_t step,
@@ -315,9 +341,9 @@ static enum nx_err do_pair(struct match *m, uint32_t group, size_t step, const s
         cache->one = one->row;
         cache->set = true;
     }
-    if ((err = claim_step(m, group, cache->row, step)))
-        return err;
-    return outcome.keep || m->return_bool ? put_element(m, cache->row, step, &outcome) : NX_OK;
+    if (!claim_step(m, group, cache->row, step) || (!outcome.keep && !m->return_bool))
+        return NX_OK;
+    return put_element(m, cache->row, step, &outcome);
 }
 
 static struct party party_of(const struct qry_matrix *matrix, uint32_t row, size_t step)
@@ -352,7 +378,7 @@ static enum nx_err match_row(struct match *m, uint32_t row)
     struct row_cache cache = {0};
     enum nx_err err = qry_work(m->ev, m->scope->steps);
 
-    for (size_t i = 0; i < m->scope->steps && err == NX_OK; i++) {
+    for (size_t i = 0; i < m->limit && err == NX_OK; i++) {
         if (!m->active[i] || !qry_has_point(&m->many->rows[row], i))
             continue;
         struct party many = party_of(m->many, row, i);
@@ -374,7 +400,7 @@ static enum nx_err fill_unmatched(struct match *m, uint32_t row)
     struct party many = filler(m, group, m->matching->fill_lhs);
     enum nx_err err = qry_work(m->ev, m->scope->steps);
 
-    for (size_t i = 0; i < m->scope->steps && err == NX_OK; i++) {
+    for (size_t i = 0; i < m->limit && err == NX_OK; i++) {
         if (!m->active[i] || m->sides[group].matched[i] || !qry_has_point(&m->one->rows[row], i))
             continue;
         struct party one = party_of(m->one, row, i);
@@ -392,6 +418,8 @@ static enum nx_err match_all(struct match *m)
         err = match_row(m, r);
     for (uint32_t r = 0; m->matching->has_fill_lhs && r < m->one->count && err == NX_OK; r++)
         err = fill_unmatched(m, r);
+    if (err == NX_OK && m->limit < m->scope->steps)
+        err = not_unique(m);
     if (err)
         return err;
     /* the order of filled in rows depends on when each began */
@@ -418,6 +446,7 @@ enum nx_err qry_match_vectors(const struct qry_scope *scope, const struct qry_ex
         .one_to_one = node->matching->card == QRY_CARD_ONE_TO_ONE,
         .many = swapped ? rhs : lhs,
         .one = swapped ? lhs : rhs,
+        .limit = scope->steps,
         .notes = {.ev = scope->ev, .pos = expr->pos, .steps = scope->steps},
     };
     nx_index_init(&m.rows);
