@@ -20,7 +20,7 @@ static void vote_all(struct dist_leg *leg, enum dist_vote vote)
 static void fail_leg(struct dist_leg *leg, enum nx_err err, const char *text)
 {
     struct dist_push *push = leg->push;
-    if (err == NX_ERR_UNAVAILABLE || err == NX_ERR_TIMEOUT) {
+    if (err == NX_ERR_UNAVAILABLE || err == NX_ERR_TIMEOUT || err == NX_ERR_CLUSTER) {
         struct dist_cluster *cluster = push->pusher->options.cluster;
         cluster->report(cluster, leg->member->name, err);
     }

@@ -46,7 +46,8 @@ extern "C" {
     X(ERR_OUT_OF_BOUNDS, -24, "out of bounds", 400)                   \
     X(ERR_UNKNOWN_SERIES, -25, "unknown series", 404)                 \
     X(ERR_CLOSED, -26, "closed", 503)                                 \
-    X(ERR_INTERNAL, -27, "internal error", 500)
+    X(ERR_INTERNAL, -27, "internal error", 500)                       \
+    X(ERR_CLUSTER, -28, "node of another cluster", 409)
 
 enum nx_err {
 #define X(name, value, text, http) NX_##name = (value),

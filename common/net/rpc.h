@@ -6,6 +6,9 @@
  * symbolic code, and the text as body; within a stream that has begun, as a last frame of a kind of
  * its own.
  *
+ * Both sides name their cluster: a node that was pointed at members of another one would read and
+ * write under the wrong placement, so its calls are refused one by one (X-Narthex-Cluster).
+ *
  * A call to an address that an RPC server in the same process serves does not touch the network: it
  * goes through the mailboxes of the workers, so that `narthex all` costs no sockets and roles need
  * not know. */
@@ -32,6 +35,14 @@ enum nx_err nx_rpc_server_new(struct nx_http_server *http, struct nx_workers *wo
 enum nx_err nx_rpc_server_method(struct nx_rpc_server *server, const char *method,
                                  nx_rpc_handler handle, void *user, size_t max_body_bytes,
                                  struct nx_http_budget *budget) NX_WARN_UNUSED;
+/* Before start. From now on a call over HTTP that does not name the same cluster is answered with
+ * NX_ERR_CLUSTER and a text that tells both, before its body is read. `cluster` is compared as a
+ * whole: at most 200 characters, printable ASCII without blanks (else NX_ERR_INVALID); copied. A
+ * server to which none was given takes every call. */
+enum nx_err nx_rpc_server_set_cluster(struct nx_rpc_server *server,
+                                      const char *cluster) NX_WARN_UNUSED;
+/* Before start. This method is served to callers of any cluster: its handler compares by itself. */
+void nx_rpc_server_admit_all(struct nx_rpc_server *server, const char *method);
 void nx_rpc_server_free(struct nx_rpc_server *server);
 
 /* On the worker on which the handler was called, also for the answer. */
@@ -60,6 +71,10 @@ void nx_rpc_stream_fail(struct nx_rpc_request *req, enum nx_err err, const char 
 enum nx_err nx_rpc_client_new(struct nx_worker *worker, struct nx_log *log,
                               struct nx_rpc_server *local, const char *local_address,
                               struct nx_rpc_client **out) NX_WARN_UNUSED;
+/* Before the first call: what every call over HTTP names as its cluster, as for
+ * nx_rpc_server_set_cluster. A call within the process needs none. */
+enum nx_err nx_rpc_client_set_cluster(struct nx_rpc_client *client,
+                                      const char *cluster) NX_WARN_UNUSED;
 void nx_rpc_client_close(struct nx_rpc_client *client, void (*closed)(void *user), void *user);
 struct nx_worker *nx_rpc_client_worker(struct nx_rpc_client *client);
 

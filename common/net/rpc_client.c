@@ -41,6 +41,22 @@ fail:
     return err;
 }
 
+enum nx_err nx_rpc_client_set_cluster(struct nx_rpc_client *client, const char *cluster)
+{
+    if (!nx_rpc_is_cluster(cluster)) {
+        return NX_ERR_INVALID;
+    }
+    char header[sizeof(NX_RPC_CLUSTER_HEADER) + 2 + NX_RPC_CLUSTER_MAX];
+    (void)snprintf(header, sizeof(header), NX_RPC_CLUSTER_HEADER ": %s", cluster);
+    char *copy = nx_strdup(header);
+    if (!copy) {
+        return NX_ERR_NOMEM;
+    }
+    nx_free(client->cluster_header);
+    client->cluster_header = copy;
+    return NX_OK;
+}
+
 void nx_rpc_client_settle(struct nx_rpc_client *client)
 {
     if (!client->http_closed || client->timers > 0 || !TAILQ_EMPTY(&client->calls)) {
@@ -48,6 +64,7 @@ void nx_rpc_client_settle(struct nx_rpc_client *client)
     }
     void (*closed)(void *) = client->closed;
     void *user = client->closed_user;
+    nx_free(client->cluster_header);
     nx_free(client->local_address);
     nx_free(client);
     if (closed) {
@@ -227,7 +244,8 @@ static bool is_plain(const char *text, const char *extra)
 
 static enum nx_err call_http(struct nx_rpc_call *call, const struct nx_rpc_call_options *options)
 {
-    static const char *const headers[] = {"Content-Type: " NX_RPC_TYPE_MESSAGE, NULL};
+    const char *const headers[] = {"Content-Type: " NX_RPC_TYPE_MESSAGE,
+                                   call->client->cluster_header, NULL};
     char url[2 * ADDRESS_MAX + 64];
     if (!is_plain(options->address, ".-_:[]") || !is_plain(options->method, ".-_/")) {
         return NX_ERR_INVALID;

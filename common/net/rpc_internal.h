@@ -14,6 +14,8 @@
 #define NX_RPC_TYPE_MESSAGE "application/x-protobuf"
 #define NX_RPC_TYPE_FRAMES "application/x-narthex-frames"
 #define NX_RPC_ERROR_HEADER "X-Narthex-Error"
+#define NX_RPC_CLUSTER_HEADER "X-Narthex-Cluster"
+#define NX_RPC_CLUSTER_MAX 200
 #define NX_RPC_DEFAULT_MAX_BYTES ((size_t)64 << 20)
 #define NX_RPC_METHOD_MAX 128
 
@@ -27,12 +29,14 @@ struct nx_rpc_method {
     void *user;
     size_t max_body_bytes;
     struct nx_http_budget *budget;
+    bool admits_all; /* also callers of another cluster */
 };
 
 struct nx_rpc_server {
     struct nx_http_server *http;
     struct nx_workers *workers;
     struct nx_log *log;
+    char *cluster; /* NULL: not compared */
     struct nx_rpc_method **methods;
     size_t method_count;
     size_t method_capacity;
@@ -60,6 +64,7 @@ struct nx_rpc_client {
     struct nx_log *log;
     struct nx_rpc_server *local;
     char *local_address;
+    char *cluster_header; /* "NAME: VALUE"; NULL: not sent */
     struct nx_http_client *http;
     bool closing;
     bool http_closed;
@@ -86,6 +91,8 @@ struct nx_rpc_call {
 };
 
 /* --- rpc_server.c --- */
+/* Whether the text can be sent as the name of a cluster. */
+bool nx_rpc_is_cluster(const char *cluster);
 const struct nx_rpc_method *nx_rpc_server_find(const struct nx_rpc_server *server,
                                                const char *method);
 /* The caller of the request went away. */

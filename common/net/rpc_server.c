@@ -44,7 +44,33 @@ void nx_rpc_server_free(struct nx_rpc_server *server)
         nx_free(server->methods[i]);
     }
     nx_free(server->methods);
+    nx_free(server->cluster);
     nx_free(server);
+}
+
+bool nx_rpc_is_cluster(const char *cluster)
+{
+    size_t len = strlen(cluster);
+    for (size_t i = 0; i < len; i++) {
+        if (cluster[i] <= ' ' || cluster[i] > '~') {
+            return false;
+        }
+    }
+    return len > 0 && len <= NX_RPC_CLUSTER_MAX;
+}
+
+enum nx_err nx_rpc_server_set_cluster(struct nx_rpc_server *server, const char *cluster)
+{
+    if (!nx_rpc_is_cluster(cluster)) {
+        return NX_ERR_INVALID;
+    }
+    char *copy = nx_strdup(cluster);
+    if (!copy) {
+        return NX_ERR_NOMEM;
+    }
+    nx_free(server->cluster);
+    server->cluster = copy;
+    return NX_OK;
 }
 
 const struct nx_rpc_method *nx_rpc_server_find(const struct nx_rpc_server *server,
@@ -66,15 +92,43 @@ static void on_http_cancel(void *user)
 }
 
 /* Browsers cannot send this type across sites without asking, and nobody else sends another one. */
-static bool check_type(struct nx_http_request *http, void *user)
+static bool check_type(struct nx_http_request *http)
 {
-    (void)user;
     struct nx_view type = nx_http_request_header(http, "content-type");
     if (nx_view_is(type, NX_RPC_TYPE_MESSAGE)) {
         return true;
     }
     nx_http_respond_text(http, 415, "the internal RPC takes " NX_RPC_TYPE_MESSAGE);
     return false;
+}
+
+static bool check_cluster(struct nx_http_request *http, const struct nx_rpc_method *method)
+{
+    const char *own = method->server->cluster;
+    if (!own || method->admits_all) {
+        return true;
+    }
+    struct nx_view named = nx_http_request_header(http, NX_RPC_CLUSTER_HEADER);
+    if (nx_view_is(named, own)) {
+        return true;
+    }
+    char text[2 * NX_RPC_CLUSTER_MAX + 64];
+    if (named.len > NX_RPC_CLUSTER_MAX) {
+        named.len = NX_RPC_CLUSTER_MAX;
+    }
+    if (named.len == 0) {
+        (void)snprintf(text, sizeof(text), "belongs to %s; the call names no cluster", own);
+    } else {
+        (void)snprintf(text, sizeof(text), "belongs to %s, not to %.*s", own, NX_VIEW_ARG(named));
+    }
+    nx_http_response_header(http, NX_RPC_ERROR_HEADER, nx_err_name(NX_ERR_CLUSTER));
+    nx_http_respond_text(http, nx_err_http(NX_ERR_CLUSTER), text);
+    return false;
+}
+
+static bool check(struct nx_http_request *http, void *user)
+{
+    return check_type(http) && check_cluster(http, user);
 }
 
 static void serve_http(struct nx_http_request *http, void *user)
@@ -108,7 +162,7 @@ static enum nx_err add_route(struct nx_rpc_server *server, struct nx_rpc_method 
         .methods = NX_HTTP_POST,
         .path = method->path,
         .handle = serve_http,
-        .check = check_type,
+        .check = check,
         .user = method,
         .max_body_bytes = method->max_body_bytes,
         .budget = method->budget,
@@ -146,6 +200,15 @@ enum nx_err nx_rpc_server_method(struct nx_rpc_server *server, const char *name,
     }
     server->methods[server->method_count++] = method;
     return NX_OK;
+}
+
+void nx_rpc_server_admit_all(struct nx_rpc_server *server, const char *name)
+{
+    for (size_t i = 0; i < server->method_count; i++) {
+        if (strcmp(server->methods[i]->name, name) == 0) {
+            server->methods[i]->admits_all = true;
+        }
+    }
 }
 
 /* --- the request ----------------------------------------------------------------------------- */

@@ -120,7 +120,11 @@ static void serve(struct nx_rpc_request *req, void *user)
 
 enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server)
 {
-    return nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
+    enum nx_err err = nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
+    if (err == NX_OK) {
+        nx_rpc_server_admit_all(server, METHOD); /* `compare` says more exactly what differs */
+    }
+    return err;
 }
 
 /* --- what an answer does to its row ---------------------------------------------------------- */

@@ -251,13 +251,14 @@ void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state)
 
 void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err outcome)
 {
-    bool silent = outcome == NX_ERR_UNAVAILABLE || outcome == NX_ERR_TIMEOUT;
+    bool bad =
+        outcome == NX_ERR_UNAVAILABLE || outcome == NX_ERR_TIMEOUT || outcome == NX_ERR_CLUSTER;
     if (outcome == NX_ERR_CANCELED || outcome == NX_ERR_NOMEM) {
         return; /* says nothing of the member */
     }
     pthread_mutex_lock(&ring->lock);
     size_t i = nx_roster_find(ring->roster, member_name);
-    if (i != SIZE_MAX && !nx_ring_is_self(ring, i) && ring->rows[i].health.healthy == silent) {
+    if (i != SIZE_MAX && !nx_ring_is_self(ring, i) && ring->rows[i].health.healthy == bad) {
         nx_health_doubt(&ring->rows[i].health, &ring->limits, nx_now_ns(ring->clock));
         if (!ring->rows[i].probing) {
             nx_ring_wake(ring);

@@ -21,7 +21,7 @@ struct call {
     size_t member;
     struct nx_rpc_call *rpc; /* NULL once done */
     enum nx_err err;
-    char text[128];
+    char text[240];
     struct qry_answer *first;
     struct qry_answer **last;
 };
@@ -247,7 +247,7 @@ static void on_done(void *user, const struct nx_rpc_result *result)
     if (err == NX_OK && !f->options.requests[call->request].stream)
         err = keep(call, result->body);
     set_outcome(call, err, err == result->err ? result->text : NULL);
-    if (err == NX_OK || err == NX_ERR_UNAVAILABLE)
+    if (err == NX_OK || err == NX_ERR_UNAVAILABLE || err == NX_ERR_CLUSTER)
         nx_ring_report(f->options.ring, f->view->members[call->member].name, err);
     if (--f->pending == 0)
         finish(f);

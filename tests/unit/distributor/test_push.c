@@ -4,12 +4,12 @@
 
 #include <stdio.h>
 
+#include "common/base/owner.h"
 #include "common/chunk/sample.h"
 #include "common/labels/series_id.h"
 #include "distributor/receive/remote_write_v1.h"
 #include "proto/internal.pb-c.h"
 #include "tests/unit/distributor/dist_test.h"
-#include "common/base/owner.h"
 
 enum { MAX_MEMBERS = 6, MAX_CALLS = 64, PARTITIONS = 16 };
 
@@ -581,7 +581,7 @@ static void push_failure_codes_map_to_the_answer(void **state)
         {NX_ERR_OVERLOADED, NX_ERR_OVERLOADED},   {NX_ERR_RATE_LIMITED, NX_ERR_RATE_LIMITED},
         {NX_ERR_LIMIT, NX_ERR_RATE_LIMITED},      {NX_ERR_INVALID, NX_ERR_UNAVAILABLE},
         {NX_ERR_CANCELED, NX_ERR_UNAVAILABLE},    {NX_ERR_NOSPACE, NX_ERR_UNAVAILABLE},
-        {NX_ERR_INTERNAL, NX_ERR_UNAVAILABLE},
+        {NX_ERR_INTERNAL, NX_ERR_UNAVAILABLE},    {NX_ERR_CLUSTER, NX_ERR_UNAVAILABLE},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fake *fake = fake_new(1, 1);

@@ -219,7 +219,8 @@ static void add_methods(struct process *p)
     assert_int_equal(nx_rpc_server_method(p->rpc, "echo", echo, p, 0, NULL), NX_ERR_EXISTS);
 }
 
-static void start(struct process *p, bool local)
+/* The cluster that the callee and the callers name; NULL: none. */
+static void start_in(struct process *p, bool local, const char *callee, const char *caller)
 {
     *p = (struct process){.clients_closed = false};
     struct nx_workers_options options = {.count = WORKERS, .name = "rpc"};
@@ -228,7 +229,11 @@ static void start(struct process *p, bool local)
     assert_int_equal(nx_workers_new(&options, &p->workers), NX_OK);
     assert_int_equal(nx_http_server_new(&http, p->workers, NULL, NULL, &p->http), NX_OK);
     assert_int_equal(nx_rpc_server_new(p->http, p->workers, NULL, &p->rpc), NX_OK);
+    if (callee) {
+        assert_int_equal(nx_rpc_server_set_cluster(p->rpc, callee), NX_OK);
+    }
     add_methods(p);
+    nx_rpc_server_admit_all(p->rpc, "small");
     assert_int_equal(nx_http_server_listen(p->http, &fail), NX_OK);
     (void)snprintf(p->address, sizeof(p->address), "127.0.0.1:%u", nx_http_server_port(p->http));
     for (size_t i = 0; i < WORKERS; i++) {
@@ -236,8 +241,16 @@ static void start(struct process *p, bool local)
                                            local ? p->rpc : NULL, local ? p->address : NULL,
                                            &p->clients[i]),
                          NX_OK);
+        if (caller) {
+            assert_int_equal(nx_rpc_client_set_cluster(p->clients[i], caller), NX_OK);
+        }
     }
     assert_int_equal(nx_workers_start(p->workers), NX_OK);
+}
+
+static void start(struct process *p, bool local)
+{
+    start_in(p, local, NULL, NULL);
 }
 
 static void on_client_closed(void *user)
@@ -461,7 +474,7 @@ static void error_travels_with_code_and_text(bool local)
 {
     struct process p;
     start(&p, local);
-    for (int code = NX_ERR_NOMEM; code >= NX_ERR_INTERNAL; code--) {
+    for (int code = NX_ERR_NOMEM; code >= NX_ERR_CLUSTER; code--) {
         char number[16];
         (void)snprintf(number, sizeof(number), "%d", code);
         struct outcome o = {.p = &p, .method = "fail", .body_text = number};
@@ -825,6 +838,84 @@ static void address_bad_is_refused_at_once(void **state)
     finish(&p);
 }
 
+static void expect_refusal(struct process *p, const char *method, size_t body_bytes, bool streamed,
+                           const char *text)
+{
+    struct outcome o = {.p = p, .method = method, .body_bytes = body_bytes, .streamed = streamed};
+    call(&o);
+    assert_int_equal(o.err, NX_ERR_CLUSTER);
+    assert_string_equal(o.text, text);
+}
+
+static void call_from_another_cluster_is_refused_naming_both(void **state)
+{
+    (void)state;
+    struct process p;
+    static const char text[] = "belongs to narthex/512/3, not to other/512/3";
+    start_in(&p, false, "narthex/512/3", "other/512/3");
+    expect_refusal(&p, "echo", 5, false, text);
+    expect_refusal(&p, "stream", 0, true, text);
+    expect_refusal(&p, "budget", 50000, false, text);
+    expect_refusal(&p, "echo", 8 << 20, false, text); /* its body is not read */
+    assert_int_equal(atomic_load(&p.budget.used_bytes), 0);
+    struct outcome open = {.p = &p, .method = "small", .body_text = "x"};
+    call(&open);
+    assert_int_equal(open.err, NX_OK);
+    assert_string_equal(open.answer, "x");
+    finish(&p);
+}
+
+static void call_that_names_no_cluster_is_refused(void **state)
+{
+    (void)state;
+    struct process p;
+    start_in(&p, false, "narthex/512/3", NULL);
+    expect_refusal(&p, "echo", 5, false, "belongs to narthex/512/3; the call names no cluster");
+    struct outcome open = {.p = &p, .method = "small", .body_text = "x"};
+    call(&open);
+    assert_int_equal(open.err, NX_OK);
+    finish(&p);
+}
+
+static void call_from_the_same_cluster_is_served(bool local)
+{
+    struct process p;
+    start_in(&p, local, "narthex/512/3", local ? NULL : "narthex/512/3");
+    struct outcome o = {.p = &p, .method = "echo", .body_text = "x"};
+    call(&o);
+    assert_int_equal(o.err, NX_OK);
+    assert_string_equal(o.answer, "x");
+    finish(&p);
+    start_in(&p, local, NULL, "narthex/512/3"); /* a callee that does not compare */
+    struct outcome lax = {.p = &p, .method = "echo", .body_text = "x"};
+    call(&lax);
+    assert_int_equal(lax.err, NX_OK);
+    finish(&p);
+}
+BOTH(call_from_the_same_cluster_is_served)
+
+static void cluster_that_no_header_can_carry_is_invalid(void **state)
+{
+    (void)state;
+    struct process p;
+    char name[202];
+    memset(name, 'x', sizeof(name));
+    name[201] = '\0';
+    start_in(&p, false, NULL, NULL);
+    const char *const bad[] = {"", "a b", "a\r\nX: y", "\xC3\xA9", "a\x7F", name};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(nx_rpc_server_set_cluster(p.rpc, bad[i]), NX_ERR_INVALID);
+        assert_int_equal(nx_rpc_client_set_cluster(p.clients[0], bad[i]), NX_ERR_INVALID);
+    }
+    finish(&p);
+    name[200] = '\0';
+    start_in(&p, false, name, name);
+    struct outcome o = {.p = &p, .method = "echo", .body_text = "x"};
+    call(&o);
+    assert_int_equal(o.err, NX_OK);
+    finish(&p);
+}
+
 static void process_absent_is_unavailable(void **state)
 {
     (void)state;
@@ -929,6 +1020,10 @@ int main(void)
         PAIR(calls_of_all_kinds_at_once_end_once_each),
         cmocka_unit_test(allocation_failing_anywhere_ends_the_call),
         cmocka_unit_test(address_bad_is_refused_at_once),
+        cmocka_unit_test(call_from_another_cluster_is_refused_naming_both),
+        cmocka_unit_test(call_that_names_no_cluster_is_refused),
+        PAIR(call_from_the_same_cluster_is_served),
+        cmocka_unit_test(cluster_that_no_header_can_carry_is_invalid),
         cmocka_unit_test(process_absent_is_unavailable),
         cmocka_unit_test(answers_cut_or_strange_are_errors),
     };
