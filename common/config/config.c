@@ -184,16 +184,17 @@ static enum nx_err collect_rows(struct nx_config *config, const struct nx_settin
         total += groups[g].count;
     }
     config->rows = nx_alloc_array(total + 1, sizeof(*config->rows));
+    config->settings = nx_alloc_array(total + 1, sizeof(*config->settings));
     config->values = nx_calloc(total + 1, sizeof(*config->values));
-    if (!config->rows || !config->values) {
+    if (!config->rows || !config->settings || !config->values) {
         return NX_ERR_NOMEM;
     }
     for (size_t g = 0; g < count; g++) {
         for (size_t i = 0; i < groups[g].count; i++) {
-            config->rows[config->count++] = (struct nx_config_row){
-                .setting = &groups[g].settings[i],
-                .target = groups[g].target,
-            };
+            struct nx_setting *setting = &config->settings[config->count];
+            *setting = groups[g].settings[i];
+            config->rows[config->count++] =
+                (struct nx_config_row){.setting = setting, .target = groups[g].target};
         }
     }
     qsort(config->rows, config->count, sizeof(*config->rows), compare_rows);
@@ -246,6 +247,7 @@ void nx_config_free(struct nx_config *config)
     free_flags(config->flags, config->flag_count);
     free_strings(config->strings);
     nx_free(config->values);
+    nx_free(config->settings);
     nx_free(config->rows);
     nx_free(config);
 }
@@ -387,6 +389,19 @@ static void draft_keep_fixed(struct nx_config_draft *draft, struct nx_buf *ignor
     }
 }
 
+void nx_config_on_reload(struct nx_config *config, nx_config_check check, void *user)
+{
+    config->check = check;
+    config->check_user = user;
+}
+
+const char *nx_config_draft_text(const struct nx_config_draft *draft, const char *key)
+{
+    size_t i = nx_config_find(draft->config, nx_view_of(key));
+    assert(i < draft->config->count && draft->config->rows[i].setting->type == NX_SETTING_STRING);
+    return draft->values[i].text;
+}
+
 enum nx_err nx_config_reload(struct nx_config *config, const char *path, struct nx_buf *ignored,
                              struct nx_fail *fail)
 {
@@ -397,6 +412,9 @@ enum nx_err nx_config_reload(struct nx_config *config, const char *path, struct 
     enum nx_err err = draft_reload(&draft, path, fail);
     if (err == NX_OK) {
         draft_keep_fixed(&draft, ignored);
+        err = config->check ? config->check(config->check_user, &draft, fail) : NX_OK;
+    }
+    if (err == NX_OK) {
         draft_commit(&draft, config, false);
     }
     draft_release(&draft);

@@ -52,10 +52,10 @@ struct nx_setting_group {
 
 struct nx_config;
 
-/* Fills every target with its defaults. The tables must outlive the config, and so must the
- * targets. Keys must be unique over the groups, and none may be a section of another
- * (NX_ERR_EXISTS); a default must be a value that the file could give (NX_ERR_CONFIG). One thread
- * at a time, for all functions here. */
+/* Fills every target with its defaults. The rows are copied; the texts and choices they point at
+ * must outlive the config, and so must the targets. Keys must be unique over the groups, and none
+ * may be a section of another (NX_ERR_EXISTS); a default must be a value that the file could give
+ * (NX_ERR_CONFIG). One thread at a time, for all functions here. */
 enum nx_err nx_config_new(const struct nx_setting_group *groups, size_t count,
                           struct nx_config **out) NX_WARN_UNUSED;
 void nx_config_free(struct nx_config *config);
@@ -73,6 +73,16 @@ enum nx_err nx_config_load_file(struct nx_config *config, const char *path,
  * arguments are remembered for nx_config_reload in place of those of an earlier call. */
 enum nx_err nx_config_load_flags(struct nx_config *config, int argc, char **argv,
                                  struct nx_fail *fail) NX_WARN_UNUSED;
+/* Called by nx_config_reload when all of the file was good, before anything of it takes effect: an
+ * error refuses the reload as a whole. `draft` tells the values to come, and is valid during the
+ * call. */
+struct nx_config_draft;
+typedef enum nx_err (*nx_config_check)(void *user, const struct nx_config_draft *draft,
+                                       struct nx_fail *fail);
+void nx_config_on_reload(struct nx_config *config, nx_config_check check, void *user);
+/* The value of a setting of type NX_SETTING_STRING; the key must be one. */
+const char *nx_config_draft_text(const struct nx_config_draft *draft, const char *key);
+
 /* Defaults, then this file, then the flags of nx_config_load_flags again, into a scratch copy;
  * where all is well the reloadable rows are taken over. Names of changed rows that need a restart
  * are appended to `ignored`, joined with ", ". Strings of reloadable rows taken earlier stay valid.

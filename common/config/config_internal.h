@@ -26,12 +26,15 @@ struct nx_config_string {
 };
 
 struct nx_config {
-    struct nx_config_row *rows; /* sorted by key */
+    struct nx_config_row *rows;  /* sorted by key */
+    struct nx_setting *settings; /* the tables' rows, which `rows` points at */
     size_t count;
     union nx_config_value *values; /* as loaded, a row each */
     struct nx_config_string *strings;
     char **flags;
     size_t flag_count;
+    nx_config_check check; /* NULL: none */
+    void *check_user;
 };
 
 struct nx_config_draft {

@@ -566,6 +566,69 @@ static void reload_of_a_missing_file_fails_and_keeps_all(void **state)
     assert_int_equal(f->settings.timeout_ms, 30000);
 }
 
+struct refusal {
+    const char *refused; /* members */
+    int calls;
+};
+
+static enum nx_err check_members(void *user, const struct nx_config_draft *draft,
+                                 struct nx_fail *fail)
+{
+    struct refusal *refusal = user;
+    const char *members = nx_config_draft_text(draft, "ring.members");
+    refusal->calls++;
+    if (strcmp(members, refusal->refused) != 0) {
+        return NX_OK;
+    }
+    return nx_fail_set(fail, NX_ERR_CONFIG, "not \"%s\"", members);
+}
+
+static void reload_refused_by_the_check_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct refusal refusal = {.refused = "bad"};
+    char path[64];
+    temp_path(path, sizeof(path));
+    write_file(path, "server: {timeout: 10s}\nring: {members: good}\n");
+    assert_int_equal(nx_config_load_file(f->config, path, &f->fail), NX_OK);
+    nx_config_on_reload(f->config, check_members, &refusal);
+
+    write_file(path, "server: {timeout: 20s}\nring: {members: bad}\n");
+    assert_int_equal(nx_config_reload(f->config, path, NULL, &f->fail), NX_ERR_CONFIG);
+    assert_string_equal(f->fail.text, "not \"bad\"");
+    assert_int_equal(f->settings.timeout_ms, 10000);
+    assert_string_equal(f->settings.members, "good");
+    assert_int_equal(refusal.calls, 1);
+
+    write_file(path, "server: {timeout: 20s}\nring: {members: [a, b]}\n");
+    assert_int_equal(nx_config_reload(f->config, path, NULL, &f->fail), NX_OK);
+    assert_int_equal(f->settings.timeout_ms, 20000);
+    assert_string_equal(f->settings.members, "a,b");
+
+    write_file(path, "server: {timeout: nonsense}\n");
+    assert_int_equal(nx_config_reload(f->config, path, NULL, &f->fail), NX_ERR_CONFIG);
+    assert_int_equal(refusal.calls, 2); /* a bad file does not get that far */
+    unlink(path);
+}
+
+static void table_may_go_once_the_config_is_made(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct nx_setting rows[TABLE_COUNT];
+    memcpy(rows, table, sizeof(table));
+    rows[0].default_text = "patched:1";
+    struct nx_setting_group group = {.settings = rows, .count = TABLE_COUNT, .target = &settings};
+    struct nx_config *config = NULL;
+    assert_int_equal(nx_config_new(&group, 1, &config), NX_OK);
+    memset(rows, 0, sizeof(rows));
+    struct nx_fail fail;
+    assert_int_equal(nx_config_load_text(config, "t", NX_VIEW("workers: 7\n"), &fail), NX_OK);
+    assert_string_equal(settings.listen, "patched:1");
+    assert_int_equal(settings.workers, 7);
+    nx_config_free(config);
+}
+
 /* --- tables ------------------------------------------------------------------------------------
  */
 
@@ -688,6 +751,8 @@ int main(void)
         CASE(print_help_names_every_setting),
         CASE(reload_takes_reloadable_rows_and_names_the_rest),
         CASE(reload_of_a_missing_file_fails_and_keeps_all),
+        CASE(reload_refused_by_the_check_changes_nothing),
+        CASE(table_may_go_once_the_config_is_made),
         cmocka_unit_test(table_with_clashing_keys_is_refused),
         cmocka_unit_test(distance_counts_edits_and_swaps),
         cmocka_unit_test(allocation_failing_anywhere_is_out_of_memory),
