@@ -31,6 +31,7 @@ struct ing_flush {
     struct request *waiting; /* for the next run */
     struct request *served;  /* by the one under way */
     struct nx_job retention;
+    int64_t retention_ms; /* for the job: the setting may be reloaded while it runs */
     void (*stopped)(void *user);
     void *stopped_user;
 };
@@ -134,9 +135,8 @@ static void run_end(struct ing_flush *flush)
 static void retention_run(struct nx_job *job)
 {
     struct ing_flush *flush = NX_OWNER(struct ing_flush, retention, job);
-    const struct ing_settings *settings = flush->ing->deps.settings;
     (void)ing_block_set_expire(flush->ing->blocks,
-                               nx_now_ms(flush->ing->deps.clock) - settings->retention_ms);
+                               nx_now_ms(flush->ing->deps.clock) - flush->retention_ms);
 }
 
 static void retention_done(struct nx_job *job)
@@ -147,6 +147,7 @@ static void retention_done(struct nx_job *job)
 static void start_retention(struct ing_flush *flush)
 {
     flush->retention = (struct nx_job){.run = retention_run, .done = retention_done};
+    flush->retention_ms = flush->ing->deps.settings->retention_ms;
     if (nx_lane_submit(flush->ing->flush_lane, &flush->retention) != NX_OK)
         run_end(flush);
 }
