@@ -2,7 +2,9 @@
  * distributor, querier, listen, start. The drain runs on worker 0 as a chain of steps, each calling
  * the next when it is done: HTTP stops taking requests and finishes those in flight, then
  * distributor, querier, ingester, ring, RPC clients and signal handles; the main thread then joins
- * the workers and frees everything in mirrored order. */
+ * the workers and frees everything in mirrored order. A start that failed half-way ends in the same
+ * way, with the steps of what was never opened left out. */
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +40,8 @@ static void on_signal_closed(uv_handle_t *handle)
 
 static void close_signals(struct cmd_process *process)
 {
-    for (size_t i = 0; i < sizeof process->signals / sizeof process->signals[0]; i++)
+    size_t count = process->signals_open;
+    for (size_t i = 0; i < count; i++)
         uv_close((uv_handle_t *)&process->signals[i], on_signal_closed);
 }
 
@@ -47,13 +50,17 @@ static void close_signals_task(struct nx_task *task)
     close_signals(NX_OWNER(struct cmd_process, next_step, task));
 }
 
-static void on_client_closed(void *user)
+static void drop_client(struct cmd_process *process)
 {
-    struct cmd_process *process = user;
     if (atomic_fetch_sub(&process->clients_open, 1) != 1)
         return;
     process->next_step.run = close_signals_task;
     nx_worker_reply(nx_workers_at(process->workers, 0), &process->next_step);
+}
+
+static void on_client_closed(void *user)
+{
+    drop_client(user);
 }
 
 static void close_client(struct nx_task *task)
@@ -65,21 +72,24 @@ static void close_client(struct nx_task *task)
 static void on_ring_stopped(void *user)
 {
     struct cmd_process *process = user;
-    size_t count = nx_workers_count(process->workers);
-    atomic_store(&process->clients_open, count);
-    for (size_t i = 0; i < count; i++) {
+    atomic_store(&process->clients_open, process->client_count + 1);
+    for (size_t i = 0; i < process->client_count; i++) {
         struct client_close *close = &process->client_closes[i];
         close->task.run = close_client;
         close->process = process;
         close->client = process->clients[i];
         nx_worker_reply(nx_workers_at(process->workers, i), &close->task);
     }
+    drop_client(process);
 }
 
 static void on_ingester_stopped(void *user)
 {
     struct cmd_process *process = user;
-    nx_ring_stop(process->ring, on_ring_stopped, process);
+    if (process->ring)
+        nx_ring_stop(process->ring, on_ring_stopped, process);
+    else
+        on_ring_stopped(process);
 }
 
 static void on_querier_stopped(void *user)
@@ -137,9 +147,33 @@ static void begin_drain(struct cmd_process *process)
                         on_http_stopped, process);
 }
 
+/* After a start that failed, before any worker ran: the workers' end runs the steps. */
+static void abandon(struct cmd_process *process)
+{
+    atomic_store(&process->draining, true);
+    if (process->http)
+        nx_http_server_stop(process->http, 0, on_http_stopped, process);
+}
+
 /* --- reload --- */
 
-/* Every worker but the first waits while the first changes the settings, which all of them read. */
+/* The last check of a reload: where the ring refuses the new members, nothing is taken over. */
+static enum nx_err take_members(void *user, const struct nx_config_draft *draft,
+                                struct nx_fail *fail)
+{
+    struct cmd_process *process = user;
+    const char *members = nx_config_draft_text(draft, "ring.members");
+    if (!*members)
+        members = process->settings.implied_members;
+    if (!members)
+        return nx_fail_set(fail, NX_ERR_CONFIG,
+                           "ring.members: empty; expected name@host:port[/zone],...");
+    return nx_ring_set_members(process->ring, members, fail);
+}
+
+/* Every worker but the first waits while the first changes the settings, which all of them read.
+ * Threads of lanes do not wait: their jobs get what they need of the settings from the worker that
+ * submits them. */
 struct reload_job {
     pthread_barrier_t arrive;
     pthread_barrier_t leave;
@@ -163,10 +197,9 @@ static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fai
                                 struct nx_buf *ignored)
 {
     enum nx_err err = nx_config_reload(process->config, process->config_path, ignored, fail);
-    if (err)
-        return err;
-    nx_log_set_level(process->root_log, (enum nx_log_level)process->settings.log_level);
-    return cmd_settings_complete(process->roles, &process->settings, &process->arena, fail);
+    if (!err)
+        nx_log_set_level(process->root_log, (enum nx_log_level)process->settings.log_level);
+    return err;
 }
 
 static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fail,
@@ -202,8 +235,6 @@ enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail
         return nx_fail_set(fail, NX_ERR_CONFIG,
                            "started without --config: there is no file to read again");
     enum nx_err err = apply_paused(process, fail, ignored);
-    if (!err && *process->settings.ring_members)
-        err = nx_ring_set_members(process->ring, process->settings.ring_members, fail);
     if (!err && process->ing)
         ing_reload(process->ing);
     if (err)
@@ -220,10 +251,10 @@ enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct cmd_process *process = handle->data;
-    if (number != SIGHUP) {
+    if (number != SIGHUP)
         begin_drain(process);
+    if (atomic_load(&process->draining))
         return;
-    }
     struct nx_fail fail = {.code = NX_OK};
     struct nx_buf ignored;
     nx_buf_init(&ignored, 65536);
@@ -283,6 +314,8 @@ static enum nx_err configure(struct cmd_process *process, int argc, char **argv,
         err = nx_config_load_flags(process->config, argc, argv, fail);
     if (!err)
         err = cmd_settings_complete(process->roles, &process->settings, &process->arena, fail);
+    if (!err)
+        nx_config_on_reload(process->config, take_members, process);
     return err;
 }
 
@@ -323,11 +356,21 @@ static enum nx_err open_server(struct cmd_process *process, const char *key, con
     return err;
 }
 
+/* What all nodes of a cluster must have in common, since placement follows from it. */
+static void name_cluster(struct cmd_process *process)
+{
+    const struct cmd_settings *settings = &process->settings;
+    (void)snprintf(process->cluster, sizeof process->cluster, "%s/%" PRId64 "/%" PRId64,
+                   settings->ring_cluster, settings->ring_partitions,
+                   settings->ring_replication_factor);
+}
+
 static enum nx_err open_net(struct cmd_process *process, struct nx_fail *fail)
 {
     struct cmd_settings *settings = &process->settings;
     struct nx_workers_options options = {.count = (size_t)settings->workers, .name = "worker"};
     struct nx_log *log = NULL;
+    name_cluster(process);
     enum nx_err err = nx_workers_new(&options, &process->workers);
     if (!err)
         err = nx_workers_observe(process->workers, process->telemetry);
@@ -341,6 +384,8 @@ static enum nx_err open_net(struct cmd_process *process, struct nx_fail *fail)
     if (!err)
         err = nx_rpc_server_new(process->internal_http ? process->internal_http : process->http,
                                 process->workers, log, &process->rpc);
+    if (!err)
+        err = nx_rpc_server_set_cluster(process->rpc, process->cluster);
     return err;
 }
 
@@ -370,10 +415,15 @@ static enum nx_err open_clients(struct cmd_process *process)
     if (!process->clients || !process->client_closes || !address)
         return NX_ERR_NOMEM;
     enum nx_err err = nx_log_child(process->root_log, "rpc-client", &log);
-    for (size_t i = 0; i < count && !err; i++)
+    for (size_t i = 0; i < count && !err; i++) {
         err = nx_rpc_client_new(nx_workers_at(process->workers, i), log,
                                 process->roles & CMD_INGESTER ? process->rpc : NULL, address,
                                 &process->clients[i]);
+        if (err)
+            return err;
+        process->client_count++;
+        err = nx_rpc_client_set_cluster(process->clients[i], process->cluster);
+    }
     return err;
 }
 
@@ -486,12 +536,12 @@ static enum nx_err start_process(struct cmd_process *process)
     enum nx_err err = process->ing ? ing_start(process->ing) : NX_OK;
     if (!err)
         err = nx_ring_start(process->ring, process->clients[0]);
+    if (!err && process->ing)
+        nx_ring_set_self_state(process->ring, NX_MEMBER_ACTIVE);
     if (!err)
         err = nx_workers_start(process->workers);
     if (err)
         return err;
-    if (process->ing)
-        nx_ring_set_self_state(process->ring, NX_MEMBER_ACTIVE);
     atomic_store(&process->ready, true);
     nx_log(process->log, NX_LOG_INFO, "serving", NX_S("address", process->settings.listen),
            NX_S("node", process->settings.node_name), NX_S("version", NARTHEX_VERSION));
@@ -508,7 +558,8 @@ static void wait_stopped(struct cmd_process *process)
 
 static void close_process(struct cmd_process *process)
 {
-    nx_workers_stop(process->workers);
+    if (process->workers)
+        nx_workers_stop(process->workers);
     qry_free(process->qry);
     dist_free(process->dist);
     nx_ring_free(process->ring);
@@ -521,38 +572,44 @@ static void close_process(struct cmd_process *process)
     nx_log_free(process->root_log);
     nx_free(process->clients);
     nx_free(process->client_closes);
+    nx_config_free(process->config);
+}
+
+static int serve(struct cmd_process *process, int argc, char **argv)
+{
+    struct nx_fail fail = {.code = NX_OK};
+    enum nx_err err = configure(process, argc, argv, &fail);
+    if (err) {
+        (void)fprintf(stderr, "narthex: %s\n", fail.code ? nx_fail_text(&fail) : nx_err_text(err));
+        return err == NX_ERR_CONFIG || err == NX_ERR_INVALID ? 2 : 1;
+    }
+    err = open_process(process, &fail);
+    if (!err)
+        err = start_process(process);
+    if (err) {
+        (void)fprintf(stderr, "narthex: cannot start: %s\n",
+                      fail.code ? nx_fail_text(&fail) : nx_err_text(err));
+        abandon(process);
+        return err == NX_ERR_CONFIG ? 2 : 1;
+    }
+    wait_stopped(process);
+    nx_log(process->log, NX_LOG_INFO, "stopped");
+    return 0;
 }
 
 int cmd_process_run(unsigned roles, int argc, char **argv)
 {
     struct cmd_process process = {.roles = roles};
-    struct nx_fail fail = {.code = NX_OK};
     nx_arena_init(&process.arena, 0);
     pthread_mutex_init(&process.lock, NULL);
     pthread_cond_init(&process.changed, NULL);
     /* A peer that goes away is a failed write, not the end of the process. */
     (void)signal(SIGPIPE, SIG_IGN);
 
-    enum nx_err err = configure(&process, argc, argv, &fail);
-    if (err) {
-        (void)fprintf(stderr, "narthex: %s\n", fail.code ? nx_fail_text(&fail) : nx_err_text(err));
-        return err == NX_ERR_CONFIG || err == NX_ERR_INVALID ? 2 : 1;
-    }
-    err = open_process(&process, &fail);
-    if (!err)
-        err = start_process(&process);
-    if (err) {
-        /* Nothing runs and nothing is half written: the log is replayed at the next start. */
-        (void)fprintf(stderr, "narthex: cannot start: %s\n",
-                      fail.code ? nx_fail_text(&fail) : nx_err_text(err));
-        return err == NX_ERR_CONFIG ? 2 : 1;
-    }
-    wait_stopped(&process);
-    nx_log(process.log, NX_LOG_INFO, "stopped");
+    int status = serve(&process, argc, argv);
     close_process(&process);
-    nx_config_free(process.config);
     nx_arena_release(&process.arena);
     pthread_cond_destroy(&process.changed);
     pthread_mutex_destroy(&process.lock);
-    return 0;
+    return status;
 }

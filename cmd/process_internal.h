@@ -12,6 +12,7 @@ struct cmd_process {
     unsigned roles;
     struct cmd_settings settings;
     const char *config_path; /* NULL: no file */
+    char cluster[192];       /* NAME/PARTITIONS/REPLICATION-FACTOR, as each RPC names it */
     struct nx_arena arena;
     struct nx_config *config;
     const struct nx_clock *clock;
@@ -24,6 +25,7 @@ struct cmd_process {
     struct nx_rpc_server *rpc;
     struct nx_ring *ring;
     struct nx_rpc_client **clients; /* one a worker */
+    size_t client_count;            /* of them open */
     struct ingester *ing;
     struct distributor *dist;
     struct querier *qry;

@@ -1,17 +1,18 @@
-/* One static table; the rows whose default depends on the subcommand are patched in a copy that
- * lives as long as the process. */
+/* One static table; the row whose default depends on the subcommand is patched in a copy, of which
+ * the configuration takes its own. */
 #include "cmd/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/base/alloc.h"
 #include "common/base/log.h"
 
 static const char *const backends[] = {"static", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
+
+enum { CLUSTER_NAME_MAX = 100 };
 
 #define FIELD(name) offsetof(struct cmd_settings, name)
 
@@ -94,7 +95,8 @@ static const struct nx_setting process_settings[] = {
      .type = NX_SETTING_STRING,
      .default_text = "narthex",
      .offset = FIELD(ring_cluster),
-     .help = "Name of the cluster; nodes of another one are refused."},
+     .help = "Name of the cluster; nodes of another one are refused. Letters, digits, '.', '_', "
+             "'-'."},
     {.key = "ring.members",
      .type = NX_SETTING_STRING,
      .default_text = "",
@@ -175,9 +177,7 @@ static const char *default_listen(unsigned roles)
 
 enum nx_err cmd_settings_open(unsigned roles, struct cmd_settings *settings, struct nx_config **out)
 {
-    struct nx_setting *table = nx_alloc_array(PROCESS_SETTINGS, sizeof *table);
-    if (!table)
-        return NX_ERR_NOMEM;
+    struct nx_setting table[PROCESS_SETTINGS];
     memcpy(table, process_settings, sizeof process_settings);
     table[0].default_text = default_listen(roles);
 
@@ -247,10 +247,27 @@ static enum nx_err complete_node(struct cmd_settings *settings, struct nx_arena 
     return NX_OK;
 }
 
+/* The name travels in a header of each RPC. */
+static enum nx_err check_cluster(const struct cmd_settings *settings, struct nx_fail *fail)
+{
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const char *name = settings->ring_cluster;
+    size_t len = strlen(name);
+    if (len > 0 && len <= CLUSTER_NAME_MAX && strspn(name, allowed) == len)
+        return NX_OK;
+    return nx_fail_set(fail, NX_ERR_CONFIG,
+                       "ring.cluster: expected 1 to %d letters, digits, '.', '_' or '-', got "
+                       "\"%.200s\"",
+                       CLUSTER_NAME_MAX, name);
+}
+
 enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
                                   struct nx_arena *arena, struct nx_fail *fail)
 {
     enum nx_err err = complete_node(settings, arena, fail);
+    if (!err)
+        err = check_cluster(settings, fail);
     if (err)
         return err;
     if (!*settings->ring_members) {
@@ -262,6 +279,7 @@ enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
         if (!self)
             return NX_ERR_NOMEM;
         settings->ring_members = self;
+        settings->implied_members = self;
         settings->ring_replication_factor = 1;
     }
     if (settings->heartbeat_timeout_ms <= settings->heartbeat_interval_ms)

@@ -36,6 +36,7 @@ struct cmd_settings {
     int log_level; /* enum nx_log_level */
     int log_format;
     bool multitenancy;
+    const char *implied_members; /* of a single process without ring.members; else NULL */
 
     struct dist_settings dist;
     struct ing_settings ing;
@@ -47,9 +48,9 @@ struct cmd_settings {
 enum nx_err cmd_settings_open(unsigned roles, struct cmd_settings *settings,
                               struct nx_config **out) NX_WARN_UNUSED;
 
-/* Fills in what follows from other settings (node name, advertised address, the member list of a
- * single process, the number of workers) and checks them against each other. The texts it makes
- * live in `arena`. */
+/* Once, before the start: fills in what follows from other settings (node name, advertised address,
+ * the member list of a single process, the number of workers) and checks them against each other.
+ * The texts it makes live in `arena`. */
 enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
                                   struct nx_arena *arena, struct nx_fail *fail) NX_WARN_UNUSED;
 

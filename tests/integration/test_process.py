@@ -212,6 +212,126 @@ def test_nodes_of_another_cluster_are_refused(cluster, tmp_path):
         stranger.stop()
 
 
+def stranger_flags(cluster, *flags):
+    """Flags of a node that knows the cluster's members, and whose heartbeats come late."""
+    members = next(f for f in cluster.querier.argv if f.startswith("--ring.members="))
+    return [members, "--ring.heartbeat-interval=30s", "--ring.heartbeat-timeout=60s", *flags]
+
+
+DIFFERENCES = [("--ring.cluster=other", "other/512/3"), ("--ring.partitions=256", "narthex/256/3"),
+               ("--ring.replication-factor=1", "narthex/512/1")]
+
+
+@pytest.mark.parametrize("flag, identity", DIFFERENCES)
+def test_reads_of_another_cluster_are_refused_call_by_call(cluster, tmp_path, flag, identity):
+    (port,) = harness.free_ports(1)
+    stranger = harness.Node("querier", "stranger", port, tmp_path, stranger_flags(cluster, flag))
+    stranger.start().wait_ready()
+    try:
+        for path in ("/api/v1/query?query=up", "/api/v1/labels", "/api/v1/series?match[]=up"):
+            answer = stranger.get(path)
+            assert answer.status == 503, (path, answer.text)
+            assert f"belongs to narthex/512/3, not to {identity}" in answer.text
+    finally:
+        assert stranger.stop() == 0
+
+
+@pytest.mark.parametrize("flag, identity", DIFFERENCES)
+def test_writes_of_another_cluster_are_refused_call_by_call(cluster, tmp_path, remote_pb2, flag, identity):
+    (port,) = harness.free_ports(1)
+    stranger = harness.Node("distributor", "stranger", port, tmp_path, stranger_flags(cluster, flag))
+    stranger.start().wait_ready()
+    now = int(time.time()) * 1000
+    try:
+        writer = harness.Writer(remote_pb2, stranger.url)
+        answer = writer.send([({"__name__": "strange", "i": str(i)}, [(now, 1.0)]) for i in range(20)])
+        assert answer.status == 503
+        # Heartbeats may have found out first, and word it in their own way.
+        assert "belongs to " in answer.text or "has ring." in answer.text, answer.text
+    finally:
+        assert stranger.stop() == 0
+    assert cluster.querier.query("strange", now / 1000) == []
+
+
+def test_rpc_without_a_cluster_is_refused_with_a_code(cluster):
+    url = cluster.ingesters[0].url + "/internal/v1/"
+    headers = {"Content-Type": "application/x-protobuf"}
+    for method in ("select", "push", "flush", "labels"):
+        answer = harness.http("POST", url + method, b"", headers)
+        assert answer.status == 409 and answer.headers["X-Narthex-Error"] == "ERR_CLUSTER"
+        assert answer.text.strip() == "belongs to narthex/512/3; the call names no cluster"
+    named = {**headers, "X-Narthex-Cluster": "narthex/512/3"}
+    assert harness.http("POST", url + "labels", b"", named).status == 200
+    assert harness.http("POST", url + "heartbeat", b"", headers).headers["X-Narthex-Error"] == "ERR_CONFIG"
+
+
+def test_reload_with_bad_members_changes_nothing(tmp_path):
+    (port,) = harness.free_ports(1)
+    config = tmp_path / "narthex.yml"
+    members = f"self@127.0.0.1:{port}"
+    config.write_text(f"log: {{level: warn}}\nring: {{members: '{members}', replication-factor: 1}}\n")
+    node = harness.Node("all", "self", port, tmp_path, [f"--config={config}"])
+    node.start().wait_ready()
+    try:
+        for bad in ("nonsense", ""):
+            config.write_text(f"log: {{level: debug}}\nring: {{members: '{bad}', replication-factor: 1}}\n")
+            answer = http_post(node, "/-/reload")
+            assert answer.status == 500 and "ring.members" in answer.text
+            yaml = node.get("/api/v1/status/config").json["data"]["yaml"]
+            assert re.search(r"level: [\"']?warn", yaml) and members in yaml
+        config.write_text(f"log: {{level: debug}}\nring: {{members: '{members}', replication-factor: 1}}\n")
+        assert http_post(node, "/-/reload").status == 200
+        assert re.search(r"level: [\"']?debug", node.get("/api/v1/status/config").json["data"]["yaml"])
+    finally:
+        assert node.stop() == 0
+
+
+def test_reload_while_queries_and_writes_run(tmp_path, remote_pb2):
+    (port,) = harness.free_ports(1)
+    config = tmp_path / "narthex.yml"
+    node = harness.Node("all", "busy", port, tmp_path, [f"--config={config}", "--workers=3"])
+    config.write_text("log: {level: info}\n")
+    node.start().wait_ready()
+    try:
+        writer = harness.Writer(remote_pb2, node.url)
+        now = int(time.time()) * 1000
+        for i in range(30):
+            config.write_text(f"storage: {{retention: {i + 1}d}}\ningester: {{select-max-bytes: {i + 1}MiB}}\n")
+            assert writer.send([({"__name__": "r", "i": str(j)}, [(now + i, 1.0)]) for j in range(50)]).status == 204
+            node.signal(signal.SIGHUP)
+            assert http_post(node, "/-/reload").status == 200
+            assert node.query("count(r)", now / 1000 + 1)[0]["value"][1] == "50"
+        yaml = node.get("/api/v1/status/config").json["data"]["yaml"]
+        assert "30MiB" in yaml
+    finally:
+        assert node.stop() == 0
+
+
+@pytest.mark.parametrize(
+    "role, flags, status, words",
+    [
+        ("all", ["--server.listen=127.0.0.1:{free}", "--server.internal-listen=127.0.0.1:{taken}"], 1, "{taken}"),
+        ("all", ["--server.listen=127.0.0.1:{free}", "--server.internal-listen=x"], 2, "internal-listen"),
+        ("all", ["--server.listen=127.0.0.1:{free}", "--query.cors-origin=("], 2, "cors-origin"),
+        ("all", ["--server.listen=127.0.0.1:{free}", "--query.features=bogus"], 2, "bogus"),
+        ("all", ["--server.listen=127.0.0.1:{free}", "--ring.members=x@127.0.0.1:1"], 2, "node.name"),
+        ("all", ["--server.listen=127.0.0.1:{free}", "--ring.cluster=a b"], 2, "ring.cluster"),
+        ("all", ["--server.listen=127.0.0.1:{free}", "--storage.data-dir=/proc/none"], 1, "/proc/none"),
+        ("querier", ["--server.listen=127.0.0.1:{taken}", "--ring.members=x@127.0.0.1:1"], 1, "{taken}"),
+        ("distributor", ["--server.listen=127.0.0.1:{taken}", "--ring.members=x@127.0.0.1:1"], 1, "{taken}"),
+    ],
+)
+def test_start_that_fails_ends_with_its_reason_alone(tmp_path, single, role, flags, status, words):
+    (free,) = harness.free_ports(1)
+    ports = {"free": free, "taken": single.port}
+    if role == "all":
+        flags = [f"--storage.data-dir={tmp_path}/data", *flags]
+    out = run(role, *(flag.format(**ports) for flag in flags))
+    assert out.returncode == status, out.stderr
+    assert words.format(**ports) in out.stderr
+    assert "Sanitizer" not in out.stderr and "Assertion" not in out.stderr
+
+
 def members_of(node):
     try:
         return node.get("/api/v1/cluster").json["members"]
