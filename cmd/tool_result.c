@@ -63,6 +63,8 @@ static void put_point(struct sink *sink, const json_t *metric, const json_t *poi
     }
     nx_buf_init(&text, (size_t)16 << 20);
     put_histogram(&text, value);
+    if (nx_buf_err(&text) != NX_OK)
+        sink->out->err = nx_buf_err(&text);
     sink->point(sink, metric, time_of(point), nx_buf_view(&text));
     nx_buf_release(&text);
 }

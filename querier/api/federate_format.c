@@ -384,13 +384,21 @@ static void put_pb_exponential(struct nx_buf *out, const struct nx_histogram *h)
                    h->positive_count);
 }
 
+/* The bytes of a part, and its failure. */
+static struct nx_view part(struct nx_buf *out, const struct nx_buf *bytes)
+{
+    if (nx_buf_err(bytes) != NX_OK)
+        out->err = nx_buf_err(bytes);
+    return nx_buf_view(bytes);
+}
+
 static void put_pb_bucket(struct nx_buf *out, struct nx_buf *scratch, bool integer, double bound,
                           double total)
 {
     nx_buf_clear(scratch);
     put_pb_count(scratch, integer, 1, 4, total);
     qry_pb_put_double(scratch, 2, bound);
-    qry_wire_put_element(out, 3, nx_buf_view(scratch));
+    qry_wire_put_element(out, 3, part(out, scratch));
 }
 
 static void put_pb_custom(struct nx_buf *out, struct nx_buf *scratch, const struct nx_histogram *h)
@@ -414,9 +422,7 @@ static void put_pb_value(struct nx_buf *out, struct nx_buf *scratch, const struc
         put_pb_custom(&value, scratch, sample->histogram);
     else
         put_pb_exponential(&value, sample->histogram);
-    qry_wire_put_element(out, sample->histogram ? 7 : 5, nx_buf_view(&value));
-    if (nx_buf_err(&value) != NX_OK)
-        out->err = nx_buf_err(&value);
+    qry_wire_put_element(out, sample->histogram ? 7 : 5, part(out, &value));
     nx_buf_release(&value);
 }
 
@@ -427,7 +433,7 @@ static void put_pb_label(struct qry_expose expose, struct nx_buf *out, struct nx
     if (!expose.utf8 && !nx_label_name_is_legacy(name)) {
         nx_buf_clear(scratch);
         put_escaped(scratch, name, false);
-        name = nx_buf_view(scratch);
+        name = part(out, scratch);
     }
     qry_pb_put_label(out, 1, name, label->value);
 }
@@ -458,18 +464,14 @@ static void put_pb_family(struct qry_expose expose, struct nx_buf *out,
                                : is_gauge(rows)        ? PB_GAUGE_HISTOGRAM
                                                        : PB_HISTOGRAM;
     put_metric_name((struct qry_expose){.format = expose.format}, &scratch, rows->name, "");
-    qry_wire_put_bytes(&family, 1, expose.utf8 ? rows->name : nx_buf_view(&scratch));
+    qry_wire_put_bytes(&family, 1, expose.utf8 ? rows->name : part(out, &scratch));
     qry_wire_put_uint(&family, 3, (uint64_t)type);
     for (size_t i = 0; i < count; i++) {
         nx_buf_clear(&metric);
         put_pb_row(expose, &metric, &scratch, &rows[i]);
-        qry_wire_put_element(&family, 4, nx_buf_view(&metric));
-        if (nx_buf_err(&metric) != NX_OK)
-            out->err = nx_buf_err(&metric);
+        qry_wire_put_element(&family, 4, part(out, &metric));
     }
-    nx_buf_put_bytes(out, nx_buf_view(&family));
-    if (nx_buf_err(&family) != NX_OK || nx_buf_err(&scratch) != NX_OK)
-        out->err = nx_buf_err(&family) ? nx_buf_err(&family) : nx_buf_err(&scratch);
+    nx_buf_put_bytes(out, part(out, &family));
     nx_buf_release(&family);
     nx_buf_release(&metric);
     nx_buf_release(&scratch);

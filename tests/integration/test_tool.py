@@ -121,7 +121,7 @@ def test_table_is_aligned(held):
     status, out, error = ask(node, "instant", "load", f"--time={now}")
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(now))
     assert (status, error) == (0, "")
-    assert out == ('SERIES'.ljust(26) + '  VALUE  TIME\n'
+    assert out == ('SERIES'.ljust(27) + '  VALUE  TIME\n'
                    f'load{{host="a", zone="q\\"1"}}    240  {stamp}\n'
                    f'load{{host="hé,b", zone="x"}}    120  {stamp}\n')
     assert ask(node, "instant", "nothing") == (0, "SERIES  VALUE  TIME\n", "")
