@@ -92,7 +92,7 @@ void nx_prom_put_threshold(struct nx_prom_bits *b, double v)
     }
     bool power = frexp(v, &exponent) == 0.5;
     if (power && exponent >= -242 && exponent <= 11) {
-        put(b, (uint64_t)(exponent + 243), 8);
+        put(b, (uint64_t)exponent + 243, 8); /* modulo 2^64 */
         return;
     }
     put(b, 255, 8);
