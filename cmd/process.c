@@ -27,7 +27,7 @@ static void report_stopped(struct cmd_process *process)
 {
     pthread_mutex_lock(&process->lock);
     process->stopped = true;
-    pthread_cond_signal(&process->changed);
+    pthread_cond_broadcast(&process->changed);
     pthread_mutex_unlock(&process->lock);
 }
 
@@ -174,23 +174,28 @@ static enum nx_err take_members(void *user, const struct nx_config_draft *draft,
 /* Every worker but the first waits while the first changes the settings, which all of them read.
  * Threads of lanes do not wait: their jobs get what they need of the settings from the worker that
  * submits them. */
-struct reload_job {
-    pthread_barrier_t arrive;
-    pthread_barrier_t leave;
-    struct nx_task *tasks;
-};
-
 struct reload_pause {
     struct nx_task task;
-    struct reload_job *job;
+    struct cmd_process *process;
 };
 
 static void pause_worker(struct nx_task *task)
 {
-    struct reload_pause *pause = (struct reload_pause *)task;
-    struct reload_job *job = pause->job;
-    pthread_barrier_wait(&job->arrive);
-    pthread_barrier_wait(&job->leave);
+    struct cmd_process *process = ((struct reload_pause *)task)->process;
+    pthread_mutex_lock(&process->lock);
+    process->paused++;
+    pthread_cond_broadcast(&process->changed);
+    while (process->reloading)
+        pthread_cond_wait(&process->changed, &process->lock);
+    process->paused--;
+    pthread_cond_broadcast(&process->changed);
+    pthread_mutex_unlock(&process->lock);
+}
+
+static void wait_paused(struct cmd_process *process, size_t count)
+{
+    while (process->paused != count)
+        pthread_cond_wait(&process->changed, &process->lock);
 }
 
 static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fail,
@@ -205,25 +210,26 @@ static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fai
 static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fail,
                                 struct nx_buf *ignored)
 {
-    size_t count = nx_workers_count(process->workers);
-    if (count == 1)
-        return apply_config(process, fail, ignored);
-    struct reload_job job;
-    struct reload_pause *pauses = nx_calloc(count, sizeof *pauses);
+    size_t others = nx_workers_count(process->workers) - 1;
+    struct reload_pause *pauses = nx_calloc(others + 1, sizeof *pauses);
     if (!pauses)
-        return NX_ERR_NOMEM;
-    pthread_barrier_init(&job.arrive, NULL, (unsigned)count);
-    pthread_barrier_init(&job.leave, NULL, (unsigned)count);
-    for (size_t i = 1; i < count; i++) {
-        pauses[i] = (struct reload_pause){.task = {.run = pause_worker}, .job = &job};
-        nx_worker_reply(nx_workers_at(process->workers, i), &pauses[i].task);
+        return nx_fail_set(fail, NX_ERR_NOMEM, "%s", nx_err_text(NX_ERR_NOMEM));
+    pthread_mutex_lock(&process->lock);
+    process->reloading = true;
+    for (size_t i = 0; i < others; i++) {
+        pauses[i] = (struct reload_pause){.task = {.run = pause_worker}, .process = process};
+        nx_worker_reply(nx_workers_at(process->workers, i + 1), &pauses[i].task);
     }
-    pthread_barrier_wait(&job.arrive);
+    wait_paused(process, others);
+    pthread_mutex_unlock(&process->lock);
+
     enum nx_err err = apply_config(process, fail, ignored);
-    pthread_barrier_wait(&job.leave);
-    /* The barrier may still be in use by a worker that leaves it; destroying waits for that. */
-    pthread_barrier_destroy(&job.leave);
-    pthread_barrier_destroy(&job.arrive);
+
+    pthread_mutex_lock(&process->lock);
+    process->reloading = false;
+    pthread_cond_broadcast(&process->changed);
+    wait_paused(process, 0);
+    pthread_mutex_unlock(&process->lock);
     nx_free(pauses);
     return err;
 }

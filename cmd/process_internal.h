@@ -39,9 +39,11 @@ struct cmd_process {
     atomic_bool ready;
     atomic_bool draining;
 
-    pthread_mutex_t lock; /* guards stopped */
+    pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
     bool stopped;
+    bool reloading; /* workers but the first are to pause */
+    size_t paused;  /* those that do */
 };
 
 /* Adds /metrics, /-/healthy, /-/ready, /-/reload, /api/v1/cluster and, where no querier serves it,
