@@ -90,8 +90,8 @@ def peers(tmp_path_factory):
         time.sleep(SECONDS)
         exporter.stop()
         # Some rounds of stale markers, then nothing new; what is queued is sent within the deadline.
-        time.sleep(5)
-        end = int(time.time()) - 3
+        time.sleep(15)
+        end = int(time.time()) - 12
         yield cluster, prometheus, end
         prometheus.stop()
         cluster.stop()
