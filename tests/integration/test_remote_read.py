@@ -21,8 +21,11 @@ COUNT = 400
 
 @pytest.fixture(scope="module")
 def base():
-    """The first time; the last sample is a minute old."""
-    return (int(time.time()) - 60) * 1000 - COUNT * STEP
+    """The first time; the last sample is a minute old, or some more: no two-hour window, where Prometheus
+    begins a new chunk, begins within the first 40 samples."""
+    first = (int(time.time()) - 60) * 1000 - COUNT * STEP
+    into_window = first % (2 * 3600 * 1000)
+    return first - max(0, into_window + 41 * STEP - 2 * 3600 * 1000)
 
 
 def counter_histogram(pb, rng, i, integer, gauge=False, start=0):
