@@ -165,7 +165,7 @@ class Generator(Selectors, Functions, Operators):
             child = self.matrix(ctx, depth, accept=lambda n: n.near == EXACT)
             if child is None:
                 return None
-            size = self.ranged(child, ("(abs(max_over_time(", child, ")) + abs(min_over_time(", child, ")))"))
+            size = self.ranged(child, ("(abs(max_over_time(", child, ") / 2) + abs(min_over_time(", child, ") / 2))"))
             return self.ranged(child, ("avg_over_time(", child, ")"), near=LOOSE, scale=size)
         child = self.vector(ctx, depth - 1)
         grouping, labels = self.grouping(child)
