@@ -63,15 +63,7 @@ static void table_types_are_those_of_the_reference(void **state)
 static void page_in_docs_is_the_one_written_from_the_table(void **state)
 {
     (void)state;
-    char path[4096];
-    snprintf(path, sizeof path, "%s", __FILE__);
-    for (int up = 0; up < 4; up++) {
-        char *slash = strrchr(path, '/');
-        assert_non_null(slash);
-        *slash = '\0';
-    }
-    size_t len = strlen(path);
-    snprintf(path + len, sizeof path - len, "/docs/promql-functions.md");
+    const char *path = NARTHEX_SOURCE_DIR "/docs/promql-functions.md";
     FILE *file = fopen(path, "r");
     if (!file)
         fail_msg("%s is missing", path);

@@ -107,20 +107,8 @@ static size_t roundtrip_file(const char *path)
 static void roundtrip_of_the_corpus_keeps_trees(void **state)
 {
     (void)state;
-    char dir[4096];
     const char *set = getenv("NARTHEX_PROMQLTEST_DIR");
-    if (set) {
-        snprintf(dir, sizeof dir, "%s", set);
-    } else { /* beside the source tree: this file is tests/unit/querier/... in it */
-        snprintf(dir, sizeof dir, "%s", __FILE__);
-        for (int up = 0; up < 5; up++) {
-            char *slash = strrchr(dir, '/');
-            if (slash)
-                *slash = '\0';
-        }
-        size_t len = strlen(dir);
-        snprintf(dir + len, sizeof dir - len, "/shared/promqltest");
-    }
+    const char *dir = set ? set : NARTHEX_SOURCE_DIR "/../shared/promqltest";
     DIR *listing = opendir(dir);
     if (!listing) {
         print_message("no corpus at %s (NARTHEX_PROMQLTEST_DIR): skipped\n", dir);
