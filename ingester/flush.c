@@ -5,6 +5,7 @@
 #include <assert.h>
 
 #include "common/base/alloc.h"
+#include "ingester/retention.h"
 
 #define TICK_MS 10000
 #define COLLECT_MS 600000
@@ -132,11 +133,21 @@ static void run_end(struct ing_flush *flush)
         begin(flush);
 }
 
+static struct ing_retention_rule retention_rule(void *user, struct nx_view tenant)
+{
+    (void)tenant;
+    const struct ing_flush *flush = user;
+    return (struct ing_retention_rule){.max_age_ms = flush->retention_ms};
+}
+
 static void retention_run(struct nx_job *job)
 {
     struct ing_flush *flush = NX_OWNER(struct ing_flush, retention, job);
-    (void)ing_block_set_expire(flush->ing->blocks,
-                               nx_now_ms(flush->ing->deps.clock) - flush->retention_ms);
+    struct ing_retention_result result;
+    if (ing_retention_apply(flush->ing->blocks, nx_now_ms(flush->ing->deps.clock), retention_rule,
+                            flush, &result) == NX_OK)
+        nx_metric_add(flush->ing->metrics, ING_M_BLOCKS_DELETED, 0,
+                      (double)(result.too_old + result.too_large));
 }
 
 static void retention_done(struct nx_job *job)

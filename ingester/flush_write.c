@@ -140,7 +140,7 @@ static enum nx_err writer_open(struct write *write, struct ing_flush_target *tar
 {
     struct ingester *ing = write->run->ing;
     struct nx_rand rand;
-    char name[96];
+    char name[ING_BLOCK_NAME_MAX];
     char *dir;
     nx_rand_system(&rand);
     (void)snprintf(name, sizeof name, "%" PRId64 "-%" PRId64 "-%016" PRIx64, target->min_t,

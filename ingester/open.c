@@ -23,6 +23,17 @@ void ing_open_release(struct ing_open_shard *shards, uint32_t count)
     }
 }
 
+/* A window that the block holds in part only (the setting has changed) is not covered by it. */
+static enum nx_err cover_position(struct ing_coverage *coverage, int64_t window_ms,
+                                  struct nx_view tenant, const struct ing_block_position *position)
+{
+    enum nx_err err = NX_OK;
+    int64_t window = ing_window_of(window_ms, position->min_t + window_ms - 1);
+    for (; window + window_ms <= position->max_t && err == NX_OK; window += window_ms)
+        err = ing_coverage_add(coverage, tenant, window, position->shard, position->before);
+    return err;
+}
+
 static enum nx_err cover(const struct ing_open_options *options, uint64_t generation,
                          struct ing_coverage *coverage)
 {
@@ -34,15 +45,10 @@ static enum nx_err cover(const struct ing_open_options *options, uint64_t genera
         return err;
     for (size_t i = 0; i < list.count && err == NX_OK; i++) {
         const struct ing_block_meta *meta = ing_block_meta(list.blocks[i]);
-        if (meta->generation != generation)
-            continue;
-        /* a window that the block holds in part only (the setting has changed) is not covered by it
-         */
-        int64_t window = ing_window_of(window_ms, meta->min_t + window_ms - 1);
-        for (; window + window_ms <= meta->max_t && err == NX_OK; window += window_ms)
-            for (size_t j = 0; j < meta->position_count && err == NX_OK; j++)
-                err = ing_coverage_add(coverage, meta->tenant, window, meta->positions[j].shard,
-                                       meta->positions[j].before);
+        for (size_t j = 0; j < meta->position_count && meta->generation == generation; j++)
+            err = err == NX_OK
+                      ? cover_position(coverage, window_ms, meta->tenant, &meta->positions[j])
+                      : err;
     }
     ing_block_list_release(&list);
     return err;

@@ -1,4 +1,5 @@
-/* Fixed fields, then the positions. */
+/* Fixed fields, the positions, and what compaction adds; a block that says nothing of the last is
+ * one as flushed. */
 #include "ingester/block/block_meta.h"
 
 #include <inttypes.h>
@@ -7,6 +8,7 @@
 #include "common/base/hash.h"
 
 #define POSITIONS_MAX 65536u
+#define SOURCES_MAX 65536u
 
 void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta)
 {
@@ -23,6 +25,51 @@ void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta
         nx_buf_put_uvarint(buf, meta->positions[i].shard);
         nx_buf_put_uvarint(buf, meta->positions[i].before);
     }
+    nx_buf_put_uvarint(buf, meta->level);
+    nx_buf_put_uvarint(buf, meta->deletions);
+    for (size_t i = 0; i < meta->position_count; i++) {
+        const struct ing_block_position *position = &meta->positions[i];
+        bool whole = position->min_t == 0 && position->max_t == 0;
+        nx_buf_put_varint(buf, whole ? meta->min_t : position->min_t);
+        nx_buf_put_varint(buf, whole ? meta->max_t : position->max_t);
+    }
+    nx_buf_put_uvarint(buf, meta->source_count);
+    for (size_t i = 0; i < meta->source_count; i++)
+        nx_buf_put_bytes(buf, meta->sources[i]);
+}
+
+static enum nx_err decode_sources(struct nx_cursor *cur, struct nx_arena *arena,
+                                  struct ing_block_meta *meta)
+{
+    uint64_t count = nx_cursor_uvarint(cur);
+    if (!nx_cursor_ok(cur) || count > SOURCES_MAX || count > nx_cursor_left(cur))
+        return NX_ERR_CORRUPT;
+    struct nx_view *sources = nx_arena_array(arena, (size_t)count, sizeof *sources);
+    if (!sources)
+        return NX_ERR_NOMEM;
+    for (uint64_t i = 0; i < count; i++)
+        sources[i] = nx_cursor_bytes(cur);
+    meta->sources = sources;
+    meta->source_count = (size_t)count;
+    return NX_OK;
+}
+
+static enum nx_err decode_compaction(struct nx_cursor *cur, struct nx_arena *arena,
+                                     struct ing_block_position *positions, size_t count,
+                                     struct ing_block_meta *meta)
+{
+    if (nx_cursor_left(cur) == 0)
+        return NX_OK;
+    uint64_t level = nx_cursor_uvarint(cur);
+    meta->level = level > UINT32_MAX ? UINT32_MAX : (uint32_t)level;
+    meta->deletions = nx_cursor_uvarint(cur);
+    for (size_t i = 0; i < count; i++) {
+        positions[i].min_t = nx_cursor_varint(cur);
+        positions[i].max_t = nx_cursor_varint(cur);
+        if (positions[i].min_t < meta->min_t || positions[i].max_t > meta->max_t)
+            return NX_ERR_CORRUPT;
+    }
+    return decode_sources(cur, arena, meta);
 }
 
 enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
@@ -47,7 +94,12 @@ enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
     for (uint64_t i = 0; i < count; i++) {
         positions[i].shard = (uint32_t)nx_cursor_uvarint(&cur);
         positions[i].before = nx_cursor_uvarint(&cur);
+        positions[i].min_t = meta.min_t;
+        positions[i].max_t = meta.max_t;
     }
+    enum nx_err err = decode_compaction(&cur, arena, positions, (size_t)count, &meta);
+    if (err != NX_OK)
+        return err;
     if (!nx_cursor_ok(&cur) || nx_cursor_left(&cur) > 0)
         return NX_ERR_CORRUPT;
     meta.positions = positions;

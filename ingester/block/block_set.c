@@ -44,6 +44,100 @@ static enum nx_err remove_dir(const struct nx_fs *fs, const char *dir, const cha
     return err;
 }
 
+static void count_block(struct ing_block_set *set, const struct ing_block *block, double sign)
+{
+    nx_metric_add(set->metrics, ING_M_BLOCKS, 0, sign);
+    nx_metric_add(set->metrics, ING_M_BLOCK_BYTES, 0, sign * (double)ing_block_size(block));
+}
+
+/* Renamed first, so that a crash in the middle of the removal leaves nothing that looks like a
+ * block. */
+static enum nx_err remove_path(struct ing_block_set *set, const char *dir)
+{
+    size_t len = strlen(dir);
+    char *gone = nx_alloc(len + 6);
+    if (!gone)
+        return NX_ERR_NOMEM;
+    (void)snprintf(gone, len + 6, "%s.gone", dir);
+    enum nx_err err = set->fs->rename(set->fs, dir, gone);
+    if (err == NX_OK)
+        err = set->fs->rmdir(set->fs, gone);
+    nx_free(gone);
+    if (err != NX_OK)
+        nx_log(set->log, NX_LOG_WARN, "block not removed: it goes at the next start",
+               NX_S("dir", dir), NX_E(err));
+    return err;
+}
+
+/* Under the lock; the caller gets the set's reference. */
+static bool take_out(struct ing_block_set *set, const struct ing_block *block)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->blocks[i] != block)
+            continue;
+        set->blocks[i] = set->blocks[--set->count];
+        return true;
+    }
+    return false;
+}
+
+static void discard(struct ing_block_set *set, struct ing_block *block)
+{
+    count_block(set, block, -1);
+    (void)remove_path(set, ing_block_dir(block));
+    ing_block_drop(block);
+}
+
+bool ing_block_set_remove(struct ing_block_set *set, const struct ing_block *block)
+{
+    pthread_mutex_lock(&set->lock);
+    bool found = take_out(set, block);
+    pthread_mutex_unlock(&set->lock);
+    if (found)
+        discard(set, (struct ing_block *)(uintptr_t)block);
+    return found;
+}
+
+enum nx_err ing_block_set_replace(struct ing_block_set *set, struct ing_block *block,
+                                  const struct ing_block_list *sources)
+{
+    pthread_mutex_lock(&set->lock);
+    enum nx_err err =
+        nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
+    struct ing_block_list out = {0};
+    if (err == NX_OK) {
+        out.blocks = nx_alloc_array(sources->count, sizeof(struct ing_block *));
+        err = out.blocks ? NX_OK : NX_ERR_NOMEM;
+    }
+    for (size_t i = 0; err == NX_OK && i < sources->count; i++)
+        if (take_out(set, sources->blocks[i]))
+            out.blocks[out.count++] = sources->blocks[i];
+    if (err == NX_OK && block)
+        set->blocks[set->count++] = block;
+    pthread_mutex_unlock(&set->lock);
+    if (err != NX_OK)
+        return err;
+    if (block)
+        count_block(set, block, 1);
+    for (size_t i = 0; i < out.count; i++)
+        discard(set, out.blocks[i]);
+    nx_free(out.blocks);
+    return NX_OK;
+}
+
+enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block)
+{
+    pthread_mutex_lock(&set->lock);
+    enum nx_err err =
+        nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
+    if (err == NX_OK)
+        set->blocks[set->count++] = block;
+    pthread_mutex_unlock(&set->lock);
+    if (err == NX_OK)
+        count_block(set, block, 1);
+    return err;
+}
+
 /* Only memory is a failure. */
 static enum nx_err open_one(struct ing_block_set *set, const char *dir, const char *name)
 {
@@ -67,6 +161,66 @@ static enum nx_err open_one(struct ing_block_set *set, const char *dir, const ch
     return NX_OK;
 }
 
+static int name_cmp(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static struct ing_block *find_open(const struct ing_block_set *set, size_t from, const char *path)
+{
+    for (size_t i = from; i < set->count; i++)
+        if (strcmp(ing_block_dir(set->blocks[i]), path) == 0)
+            return set->blocks[i];
+    return NULL;
+}
+
+/* Marks what the blocks of a tenant (those from `from` on) say they replace. */
+static enum nx_err mark_replaced(const struct ing_block_set *set, char **names, size_t count,
+                                 size_t from, bool *replaced)
+{
+    for (size_t i = from; i < set->count; i++) {
+        const struct ing_block_meta *meta = ing_block_meta(set->blocks[i]);
+        for (size_t j = 0; j < meta->source_count; j++) {
+            char *name = nx_strndup(meta->sources[j].ptr, meta->sources[j].len);
+            if (!name)
+                return NX_ERR_NOMEM;
+            char **found = bsearch(&name, names, count, sizeof(char *), name_cmp);
+            if (found)
+                replaced[found - names] = true;
+            nx_free(name);
+        }
+    }
+    return NX_OK;
+}
+
+/* A crash came between the appearance of a compacted block and the end of its sources: these go
+ * now, before anybody reads both. */
+static enum nx_err remove_replaced(struct ing_block_set *set, const char *dir, char **names,
+                                   size_t count, size_t from)
+{
+    bool *replaced = nx_calloc(count + 1, sizeof *replaced);
+    enum nx_err err = replaced ? mark_replaced(set, names, count, from, replaced) : NX_ERR_NOMEM;
+    for (size_t i = 0; i < count && err == NX_OK; i++) {
+        if (!replaced[i])
+            continue;
+        char *path = nx_path_join(dir, names[i]);
+        if (!path) {
+            err = NX_ERR_NOMEM;
+            break;
+        }
+        struct ing_block *block = find_open(set, from, path);
+        nx_log(set->log, NX_LOG_INFO, "block was compacted into another: removed",
+               NX_S("dir", path));
+        if (block)
+            (void)ing_block_set_remove(set, block);
+        else
+            (void)remove_path(set, path);
+        nx_free(path);
+    }
+    nx_free(replaced);
+    return err;
+}
+
 static enum nx_err open_tenant(struct ing_block_set *set, const char *tenant)
 {
     char **names;
@@ -76,12 +230,15 @@ static enum nx_err open_tenant(struct ing_block_set *set, const char *tenant)
         return NX_ERR_NOMEM;
     enum nx_err err = nx_dir_list(dir, &names, &count);
     if (err == NX_OK) {
+        size_t from = set->count;
         for (size_t i = 0; i < count && err == NX_OK; i++) {
             if (has_suffix(names[i], ".tmp") || has_suffix(names[i], ".gone"))
                 err = remove_dir(set->fs, dir, names[i]);
             else
                 err = open_one(set, dir, names[i]);
         }
+        if (err == NX_OK)
+            err = remove_replaced(set, dir, names, count, from);
         nx_dir_free(names, count);
     } else if (err != NX_ERR_NOMEM) {
         err = NX_OK; /* a stray file */
@@ -129,25 +286,6 @@ void ing_block_set_free(struct ing_block_set *set)
     nx_free(set);
 }
 
-static void count_block(struct ing_block_set *set, const struct ing_block *block, double sign)
-{
-    nx_metric_add(set->metrics, ING_M_BLOCKS, 0, sign);
-    nx_metric_add(set->metrics, ING_M_BLOCK_BYTES, 0, sign * (double)ing_block_size(block));
-}
-
-enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block)
-{
-    pthread_mutex_lock(&set->lock);
-    enum nx_err err =
-        nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
-    if (err == NX_OK)
-        set->blocks[set->count++] = block;
-    pthread_mutex_unlock(&set->lock);
-    if (err == NX_OK)
-        count_block(set, block, 1);
-    return err;
-}
-
 static bool block_matches(const struct ing_block *block, struct nx_view tenant,
                           struct ing_range range)
 {
@@ -176,49 +314,6 @@ enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tena
     else
         *out = list;
     return err;
-}
-
-/* Renamed first, so that a crash in the middle of the removal leaves nothing that looks like a
- * block. */
-static void remove_block(struct ing_block_set *set, const struct ing_block *block)
-{
-    const char *dir = ing_block_dir(block);
-    size_t len = strlen(dir);
-    char *gone = nx_alloc(len + 6);
-    enum nx_err err = gone ? NX_OK : NX_ERR_NOMEM;
-    if (gone) {
-        (void)snprintf(gone, len + 6, "%s.gone", dir);
-        err = set->fs->rename(set->fs, dir, gone);
-        if (err == NX_OK)
-            err = set->fs->rmdir(set->fs, gone);
-    }
-    nx_free(gone);
-    if (err != NX_OK)
-        nx_log(set->log, NX_LOG_WARN, "expired block not removed", NX_S("dir", dir), NX_E(err));
-}
-
-size_t ing_block_set_expire(struct ing_block_set *set, int64_t t)
-{
-    size_t expired = 0;
-    for (;;) {
-        struct ing_block *block = NULL;
-        pthread_mutex_lock(&set->lock);
-        for (size_t i = 0; i < set->count && !block; i++) {
-            if (ing_block_meta(set->blocks[i])->max_t <= t) {
-                block = set->blocks[i];
-                set->blocks[i] = set->blocks[--set->count];
-            }
-        }
-        pthread_mutex_unlock(&set->lock);
-        if (!block)
-            return expired;
-        expired++;
-        count_block(set, block, -1);
-        nx_metric_inc(set->metrics, ING_M_BLOCKS_DELETED);
-        nx_log(set->log, NX_LOG_INFO, "block expired", NX_S("dir", ing_block_dir(block)));
-        remove_block(set, block);
-        ing_block_drop(block);
-    }
 }
 
 void ing_block_set_report(struct ing_block_set *set, const struct ing_block *block, enum nx_err err)

@@ -16,8 +16,9 @@ struct ing_block_list {
 };
 void ing_block_list_release(struct ing_block_list *list);
 
-/* Opens what lies under `dir`/<tenant>/, removes unfinished blocks, and leaves out damaged ones
- * with a log line and a metric. Blocking. */
+/* Opens what lies under `dir`/<tenant>/ without touching the data, removes unfinished blocks and
+ * those that another one replaces, and leaves out damaged ones with a log line and a metric.
+ * Blocking. */
 enum nx_err ing_block_set_open(const struct nx_fs *fs, const char *dir, struct nx_log *log,
                                struct nx_metrics *metrics,
                                struct ing_block_set **out) NX_WARN_UNUSED;
@@ -28,8 +29,13 @@ enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block
 enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant,
                                   struct ing_range range,
                                   struct ing_block_list *out) NX_WARN_UNUSED;
-/* Takes the blocks that end at or before `t` out and removes their directories. Blocking. */
-size_t ing_block_set_expire(struct ing_block_set *set, int64_t t);
+/* Puts `block` (NULL: nothing, where no sample was left) in the place of the sources: a reader sees
+ * either it or them. On success the caller's reference goes to the set, and the directories of the
+ * sources are removed. Blocking. */
+enum nx_err ing_block_set_replace(struct ing_block_set *set, struct ing_block *block,
+                                  const struct ing_block_list *sources) NX_WARN_UNUSED;
+/* Takes the block out and removes its directory; false where it was not in the set. Blocking. */
+bool ing_block_set_remove(struct ing_block_set *set, const struct ing_block *block);
 /* A reader met damage: counts and logs. */
 void ing_block_set_report(struct ing_block_set *set, const struct ing_block *block,
                           enum nx_err err);

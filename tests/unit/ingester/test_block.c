@@ -58,14 +58,20 @@ static struct nx_chunk make_chunk(struct nx_arena *arena, const int64_t *times, 
 
 static enum nx_err write_block(struct written *written, const struct nx_fs *fs, const char *name)
 {
-    struct ing_block_position positions[2] = {{0, 7}, {1, 9}};
+    struct ing_block_position positions[2] = {
+        {.before = 7}, {.shard = 1, .before = 9, .min_t = T0, .max_t = T0 + HOUR_MS}};
+    const struct nx_view sources[] = {NX_VIEW("one"), NX_VIEW("other")};
     struct ing_block_meta meta = {.tenant = NX_VIEW("tenant/1"),
                                   .min_t = T0,
                                   .max_t = T0 + 2 * HOUR_MS,
                                   .created_ms = 5,
                                   .generation = 3,
                                   .positions = positions,
-                                  .position_count = 2};
+                                  .position_count = 2,
+                                  .level = 2,
+                                  .deletions = 7,
+                                  .sources = sources,
+                                  .source_count = 2};
     struct ing_block_writer *writer;
     enum nx_err err = ing_block_writer_new(fs, written->dir, name, &meta, &writer);
     if (err != NX_OK)
@@ -171,6 +177,10 @@ static void block_read_back_has_every_sample(void **state)
     assert_true(meta->min_t == T0 && meta->max_t == T0 + 2 * HOUR_MS && meta->created_ms == 5);
     assert_true(meta->series == SERIES && meta->generation == 3 && meta->position_count == 2);
     assert_true(meta->positions[1].shard == 1 && meta->positions[1].before == 9);
+    assert_true(meta->positions[0].min_t == T0 && meta->positions[0].max_t == meta->max_t);
+    assert_true(meta->positions[1].min_t == T0 && meta->positions[1].max_t == T0 + HOUR_MS);
+    assert_true(meta->level == 2 && meta->deletions == 7 && meta->source_count == 2);
+    assert_true(nx_view_is(meta->sources[0], "one") && nx_view_is(meta->sources[1], "other"));
     assert_int_equal(ing_block_verify(block), NX_OK);
     struct ing_range ranges[] = {{INT64_MIN, INT64_MAX}, {T0 + 100000, T0 + 200000}, {T0, T0}};
     for (size_t r = 0; r < 3; r++) {
@@ -328,7 +338,7 @@ static void tenant_directories_are_distinct_and_safe(void **state)
     assert_string_not_equal(a, b);
 }
 
-static void expired_blocks_go_and_readers_keep_theirs(void **state)
+static void removed_blocks_go_and_readers_keep_theirs(void **state)
 {
     (void)state;
     struct written written;
@@ -349,8 +359,8 @@ static void expired_blocks_go_and_readers_keep_theirs(void **state)
     assert_int_equal(ing_block_set_open(nx_fs_posix(), blocks, NULL, NULL, &set), NX_OK);
     assert_int_equal(ing_block_set_acquire(set, NX_VIEW("tenant/1"), all, &list), NX_OK);
     assert_int_equal(list.count, 1);
-    assert_int_equal(ing_block_set_expire(set, T0 + 2 * HOUR_MS - 1), 0);
-    assert_int_equal(ing_block_set_expire(set, T0 + 2 * HOUR_MS), 1);
+    assert_true(ing_block_set_remove(set, list.blocks[0]));
+    assert_false(ing_block_set_remove(set, list.blocks[0]));
     assert_int_equal(ing_block_verify(list.blocks[0]), NX_OK); /* still mapped */
     ing_block_list_release(&list);
     assert_int_equal(ing_block_set_acquire(set, NX_VIEW("tenant/1"), all, &list), NX_OK);
@@ -393,7 +403,7 @@ int main(void)
         cmocka_unit_test(block_that_fails_to_be_written_is_not_there),
         cmocka_unit_test(block_written_without_memory_is_an_error),
         cmocka_unit_test(tenant_directories_are_distinct_and_safe),
-        cmocka_unit_test(expired_blocks_go_and_readers_keep_theirs),
+        cmocka_unit_test(removed_blocks_go_and_readers_keep_theirs),
         cmocka_unit_test(rechunk_cuts_to_the_range_and_merges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
