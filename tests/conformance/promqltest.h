@@ -12,6 +12,9 @@
 #include "querier/promql/engine.h"
 #include "tests/conformance/memory_source.h"
 
+/* The start offset of a position that has none. */
+#define PT_NO_START INT64_MIN
+
 /* One position of a series line. */
 struct pt_value {
     bool omitted;
@@ -56,6 +59,7 @@ struct pt_eval {
     int64_t start_ms, end_ms, step_ms; /* instant: start_ms */
     struct nx_view expr;
     bool fail;
+    bool fail_line; /* said by a line of its own, which may be said once */
     struct pt_pattern fail_pattern;
     struct pt_patterns warnings, infos;
     bool no_warning, no_info;
@@ -104,7 +108,8 @@ void pt_file_release(struct pt_file *file);
 /* --- promqltest_series.c: `<metric> <values>` --- */
 enum nx_err pt_parse_series(struct nx_view line, struct nx_arena *arena, struct pt_series *out,
                             struct nx_fail *fail) NX_WARN_UNUSED;
-/* `<metric>@st <offsets>`; `count` positions. */
+/* `<metric>@st <offsets>`; `count` positions. Without a metric (no labels) they are those of every
+ * series below that has none of its own, over and over. */
 bool pt_is_start_line(struct nx_view line);
 enum nx_err pt_parse_starts(struct nx_view line, struct nx_arena *arena, struct nx_labels *labels,
                             int64_t **offsets, size_t *count, struct nx_fail *fail) NX_WARN_UNUSED;

@@ -322,13 +322,27 @@ bool pt_compare_step(const struct pt_command *cmd, const struct qry_result *resu
 
 /* --- annotations and failures --- */
 
+/* Files of the 3.x releases name an annotation without the position at its end: ` (line:column)`.
+ */
+static struct nx_view without_position(struct nx_view text)
+{
+    size_t at = text.len, colons = 0;
+    if (at == 0 || text.ptr[--at] != ')')
+        return text;
+    while (at > 0 && ((text.ptr[at - 1] >= '0' && text.ptr[at - 1] <= '9') ||
+                      (text.ptr[at - 1] == ':' && ++colons == 1)))
+        at--;
+    bool position = colons == 1 && at >= 2 && text.ptr[at - 1] == '(' && text.ptr[at - 2] == ' ';
+    return position ? nx_view_make(text.ptr, at - 2) : text;
+}
+
 static bool pattern_matches(const struct pt_pattern *pattern, struct nx_view text)
 {
     switch (pattern->kind) {
     case PT_ANY:
         return true;
     case PT_MSG:
-        return nx_view_eq(pattern->text, text);
+        return nx_view_eq(pattern->text, text) || nx_view_eq(pattern->text, without_position(text));
     case PT_REGEX:
         return nx_regex_matches(pattern->regex, text);
     }

@@ -197,8 +197,8 @@ static enum nx_err parse_expectation(struct nx_arena *arena, struct nx_view text
         return put_pattern(arena, &eval->warnings, pattern);
     if (nx_view_is(kind, "info"))
         return put_pattern(arena, &eval->infos, pattern);
-    if (nx_view_is(kind, "fail") && !eval->fail) {
-        eval->fail = true;
+    if (nx_view_is(kind, "fail") && !eval->fail_line) {
+        eval->fail = eval->fail_line = true;
         eval->fail_pattern = pattern;
         return NX_OK;
     }
@@ -283,35 +283,65 @@ static enum nx_err parse_eval(struct reader *r, struct pt_command *cmd, struct n
 
 /* --- load --- */
 
-struct pending_start {
+struct starts {
     struct nx_labels labels;
     int64_t *offsets;
     size_t count;
-    bool has;
+    bool pending; /* the samples that they belong to come next */
 };
 
+/* What the @st lines of a block have said. */
+struct start_lines {
+    struct starts own, shared;
+};
+
+static enum nx_err parse_start_line(struct reader *r, struct nx_view line,
+                                    struct start_lines *lines, struct nx_fail *fail)
+{
+    struct starts starts = {.pending = true};
+    if (lines->own.pending)
+        return nx_fail_set(fail, NX_ERR_INVALID, "start timestamps without samples");
+    enum nx_err err = pt_parse_starts(line, &r->file->arena, &starts.labels, &starts.offsets,
+                                      &starts.count, fail);
+    if (err)
+        return err;
+    *(starts.labels.count == 0 ? &lines->shared : &lines->own) = starts;
+    return NX_OK;
+}
+
+static enum nx_err set_starts(struct reader *r, struct start_lines *lines, struct pt_series *series,
+                              struct nx_fail *fail)
+{
+    if (lines->own.pending) {
+        if (!nx_labels_eq(series->labels, lines->own.labels) || series->count != lines->own.count)
+            return nx_fail_set(fail, NX_ERR_INVALID,
+                               "start timestamps do not fit the samples below");
+        series->start_offsets = lines->own.offsets;
+        lines->own.pending = false;
+    } else if (lines->shared.count > 0 && series->count > 0) {
+        int64_t *offsets = nx_arena_alloc(&r->file->arena, series->count * sizeof *offsets);
+        if (!offsets)
+            return NX_ERR_NOMEM;
+        for (size_t i = 0; i < series->count; i++)
+            offsets[i] = lines->shared.offsets[i % lines->shared.count];
+        series->start_offsets = offsets;
+    }
+    return NX_OK;
+}
+
 static enum nx_err parse_load_line(struct reader *r, struct pt_command *cmd, struct nx_view line,
-                                   struct pending_start *start, struct nx_fail *fail)
+                                   struct start_lines *starts, struct nx_fail *fail)
 {
     struct nx_arena *arena = &r->file->arena;
-    if (pt_is_start_line(line)) {
-        if (start->has)
-            return nx_fail_set(fail, NX_ERR_INVALID, "start timestamps without samples");
-        start->has = true;
-        return pt_parse_starts(line, arena, &start->labels, &start->offsets, &start->count, fail);
-    }
+    if (pt_is_start_line(line))
+        return parse_start_line(r, line, starts, fail);
     struct pt_series series;
     enum nx_err err = pt_parse_series(line, arena, &series, fail);
     if (err)
         return err;
     series.line = r->line;
-    if (start->has) {
-        if (!nx_labels_eq(series.labels, start->labels) || series.count != start->count)
-            return nx_fail_set(fail, NX_ERR_INVALID,
-                               "start timestamps do not fit the samples below");
-        series.start_offsets = start->offsets;
-        start->has = false;
-    }
+    if ((err = set_starts(r, starts, &series, fail)))
+        return err;
     for (size_t i = 0; i < cmd->series.count; i++)
         if (nx_labels_eq(cmd->series.items[i].labels, series.labels)) {
             cmd->series.items[i] = series;
@@ -323,7 +353,7 @@ static enum nx_err parse_load_line(struct reader *r, struct pt_command *cmd, str
 static enum nx_err parse_load(struct reader *r, struct pt_command *cmd, struct nx_fail *fail)
 {
     struct nx_view text = cmd->text, line;
-    struct pending_start start = {0};
+    struct start_lines starts = {0};
     cmd->kind = PT_LOAD;
     struct nx_view word = take_word(&text);
     cmd->load.nhcb = nx_view_is(word, "load_with_nhcb");
@@ -331,8 +361,8 @@ static enum nx_err parse_load(struct reader *r, struct pt_command *cmd, struct n
         return nx_fail_set(fail, NX_ERR_INVALID, "invalid command \"%.*s\"", NX_VIEW_ARG(word));
     enum nx_err err = take_time(&text, &cmd->load.step_ms, fail);
     while (!err && take_line(r, &line) && line.len > 0)
-        err = parse_load_line(r, cmd, line, &start, fail);
-    if (!err && start.has)
+        err = parse_load_line(r, cmd, line, &starts, fail);
+    if (!err && starts.own.pending)
         err = nx_fail_set(fail, NX_ERR_INVALID, "start timestamps without samples");
     return err;
 }

@@ -20,7 +20,7 @@ static enum nx_err load_series(struct memory_source *memory, const struct pt_loa
             continue;
         struct nx_sample sample = {
             .t = (int64_t)i * load->step_ms, .value = value->value, .histogram = value->histogram};
-        if (series->start_offsets && series->start_offsets[i] != INT64_MIN)
+        if (series->start_offsets && series->start_offsets[i] != PT_NO_START)
             sample.st = sample.t + series->start_offsets[i];
         enum nx_err err = memory_source_append(memory, series->labels, &sample, fail);
         if (err)

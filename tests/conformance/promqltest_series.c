@@ -344,23 +344,46 @@ static enum nx_err put_offset(struct nx_arena *arena, struct offsets *offsets, i
     return NX_OK;
 }
 
+/* The offset of the last position that has one. */
+static int64_t last_offset(const struct offsets *offsets)
+{
+    for (size_t i = offsets->count; i > 0; i--)
+        if (offsets->items[i - 1] != PT_NO_START)
+            return offsets->items[i - 1];
+    return 0;
+}
+
+/* The first offset of an item and what each further position adds to it. */
+static enum nx_err take_progression(struct nx_view *text, const struct offsets *before, int64_t *ms,
+                                    int64_t *step, struct nx_fail *fail)
+{
+    *step = 0;
+    if (text->ptr[0] == '_' || text->ptr[0] == '*') {
+        *ms = text->ptr[0] == '_' ? PT_NO_START : last_offset(before);
+        advance(text, 1);
+        return NX_OK;
+    }
+    enum nx_err err = take_offset(text, ms, fail);
+    if (err || text->len == 0 || (text->ptr[0] != '+' && text->ptr[0] != '-'))
+        return err;
+    if ((err = take_offset(text, step, fail)))
+        return err;
+    return text->len > 0 && text->ptr[0] == 'x' ? NX_OK : bad_value(*text, fail);
+}
+
 static enum nx_err take_offsets(struct nx_view *text, struct nx_arena *arena,
                                 struct offsets *offsets, struct nx_fail *fail)
 {
-    int64_t ms = INT64_MIN, step = 0;
-    bool blank = text->ptr[0] == '_', has;
-    enum nx_err err = NX_OK;
-    if (blank)
-        advance(text, 1);
-    else if ((err = take_offset(text, &ms, fail)))
-        return err;
-    if (!blank && text->len > 0 && (text->ptr[0] == '+' || text->ptr[0] == '-') &&
-        (err = take_offset(text, &step, fail)))
-        return err;
+    int64_t ms, step;
+    bool has;
     size_t times = 0;
-    if ((err = take_repeat(text, &has, &times, fail)))
+    enum nx_err err = take_progression(text, offsets, &ms, &step, fail);
+    if (err || (err = take_repeat(text, &has, &times, fail)))
         return err;
+    bool blank = ms == PT_NO_START;
     size_t positions = blank ? (has ? times : 1) : times + 1;
+    if (positions == 0)
+        return nx_fail_set(fail, NX_ERR_INVALID, "start timestamps omitted no times");
     for (size_t i = 0; i < positions; i++) {
         if ((err = put_offset(arena, offsets, ms)))
             return err;
@@ -375,8 +398,10 @@ enum nx_err pt_parse_starts(struct nx_view line, struct nx_arena *arena, struct 
 {
     size_t mark = start_mark(line), consumed;
     struct offsets offsets = {0};
-    enum nx_err err =
-        qry_parse_metric(nx_view_make(line.ptr, mark), arena, labels, &consumed, fail);
+    enum nx_err err = NX_OK;
+    *labels = (struct nx_labels){0};
+    if (mark > 0)
+        err = qry_parse_metric(nx_view_make(line.ptr, mark), arena, labels, &consumed, fail);
     if (err)
         return err;
     struct nx_view rest = nx_view_make(line.ptr + mark + 3, line.len - mark - 3);
