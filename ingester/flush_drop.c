@@ -33,8 +33,8 @@ static bool drop_items(struct drop *drop, struct ing_shard *shard, struct drop_p
                 return true;
             const struct ing_flush_item *item = &kept->items[part->item];
             struct ing_series *series = ing_head_series(head, item->ref);
-            if (series->labels && nx_series_id_eq(series->id, item->id))
-                ing_series_drop(series, &item->chunks);
+            if (ing_series_live(series) && nx_series_id_eq(series->id, item->id))
+                ing_series_drop(&head->pool, series, &item->chunks);
         }
     }
     return false;
@@ -59,7 +59,7 @@ static void settle_windows(struct drop *drop, struct ing_shard *shard)
             }
             ing_book_clear(&shard->store.book, drop->run->before[shard->index], number, t);
             if (window && window->samples == 0)
-                ing_tenant_window_remove(ing_head_tenant(head, number), t);
+                ing_head_window_remove(head, number, t);
         }
     }
 }

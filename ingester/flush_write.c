@@ -73,9 +73,9 @@ static enum nx_err slice_add(struct write *write, struct ing_head *head, uint32_
     const struct ing_flush_target *target = target_of(write);
     struct slice_item *out = &write->items[write->count];
     *out = (struct slice_item){.item = {.id = series->id, .ref = ref}};
-    enum nx_err err = ing_series_snapshot(series, &head->options.rules, target->min_t,
-                                          target->max_t - 1, &out->item.chunks);
-    if (err == NX_OK && out->item.chunks.count > 0) {
+    enum nx_err err = ing_series_snapshot(&head->pool, series, target->min_t, target->max_t - 1,
+                                          &out->item.chunks);
+    if (err == NX_OK && !ing_sealed_list_is_empty(&out->item.chunks)) {
         nx_buf_clear(scratch);
         ing_head_encode_labels(head, series, scratch);
         err = nx_buf_err(scratch);
@@ -86,7 +86,7 @@ static enum nx_err slice_add(struct write *write, struct ing_head *head, uint32_
     }
     if (err != NX_OK)
         ing_sealed_list_release(&out->item.chunks);
-    else if (out->item.chunks.count > 0)
+    else if (!ing_sealed_list_is_empty(&out->item.chunks))
         write->count++;
     return err;
 }
@@ -99,7 +99,7 @@ static enum nx_err slice_take(struct write *write, struct ing_head *head)
     for (uint32_t seen = 0; seen < SLICE_SERIES && write->it.has_value && err == NX_OK; seen++) {
         uint32_t ref = write->it.current_value;
         roaring_advance_uint32_iterator(&write->it);
-        if (ing_head_series(head, ref)->labels)
+        if (ing_series_live(ing_head_series(head, ref)))
             err = slice_add(write, head, ref, &scratch);
     }
     nx_buf_release(&scratch);
@@ -163,12 +163,14 @@ static enum nx_err writer_open(struct write *write, struct ing_flush_target *tar
     return err;
 }
 
-static enum nx_err writer_add(struct ing_flush_target *target, const struct slice_item *item,
+static enum nx_err writer_add(struct ing_flush_target *target, struct slice_item *item,
                               struct nx_arena *arena)
 {
     struct nx_cursor cur = nx_cursor_of(item->labels);
     struct nx_labels labels;
     enum nx_err err = nx_labels_decode(&cur, arena, LABELS_MAX, &labels);
+    if (err == NX_OK)
+        err = ing_sealed_list_load(&item->item.chunks, target->min_t, target->max_t - 1);
     if (err != NX_OK)
         return err;
     size_t count = item->item.chunks.count;
@@ -179,7 +181,9 @@ static enum nx_err writer_add(struct ing_flush_target *target, const struct slic
         chunks[i] = ing_sealed_chunk(item->item.chunks.items[i]);
         target->chunk_bytes += chunks[i].data.len;
     }
-    return ing_block_writer_add(target->writer, item->item.id, labels, chunks, count);
+    err = ing_block_writer_add(target->writer, item->item.id, labels, chunks, count);
+    ing_sealed_list_unload(&item->item.chunks);
+    return err;
 }
 
 /* What went into the block is kept for the drop; the rest of the slice is let go. */

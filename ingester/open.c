@@ -145,7 +145,7 @@ static enum nx_err dump_head(struct dump_file *file, struct ing_open_shard *shar
     enum nx_err err = NX_OK;
     for (uint32_t ref = 0; ref < head->series_end; ref++) {
         struct ing_series *series = ing_head_series(head, ref);
-        if (series->labels)
+        if (ing_series_live(series))
             series->log_ref = shard->store.next_log_ref++;
     }
     for (uint32_t from = 0; from < head->series_end && err == NX_OK; from += DUMP_SLICE) {

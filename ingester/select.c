@@ -22,8 +22,8 @@ struct select_part {
 
 struct chunk_run {
     struct chunk_run *next;
-    const struct nx_chunk *chunks; /* a block's; NULL: a head's */
-    const struct ing_sealed_list *sealed;
+    const struct nx_chunk *chunks;  /* a block's; NULL: a head's */
+    struct ing_sealed_list *sealed; /* loaded while a frame is built of it */
     size_t count;
 };
 
@@ -169,13 +169,13 @@ static enum nx_err run_add(struct select *select, uint32_t entry, const struct c
 static enum nx_err collect_heads(struct select *select)
 {
     for (uint32_t i = 0; i < select->ing->shard_count; i++) {
-        const struct ing_read_result *result = &select->parts[i].result;
+        struct ing_read_result *result = &select->parts[i].result;
         for (size_t j = 0; j < result->count; j++) {
-            const struct ing_read_series *series = &result->items[j];
+            struct ing_read_series *series = &result->items[j];
             uint32_t entry;
             enum nx_err err = entry_add(select, series->id, series->labels, &entry);
-            if (err == NX_OK && series->chunks.count > 0) {
-                struct chunk_run run = {.sealed = &series->chunks, .count = series->chunks.count};
+            if (err == NX_OK && !ing_sealed_list_is_empty(&series->chunks)) {
+                struct chunk_run run = {.sealed = &series->chunks};
                 err = run_add(select, entry, &run);
             }
             if (err != NX_OK)
@@ -292,11 +292,35 @@ static enum nx_err frame_run(struct frame *frame, Narthex__SelectSeries *series,
     return err;
 }
 
-static enum nx_err frame_entry(struct frame *frame, const struct entry *entry)
+static enum nx_err load_runs(struct ing_range range, const struct entry *entry, size_t *chunks)
 {
-    size_t chunks = 0;
+    *chunks = 0;
+    for (struct chunk_run *run = entry->runs; run; run = run->next) {
+        if (run->sealed) {
+            enum nx_err err = ing_sealed_list_load(run->sealed, range.min_t, range.max_t);
+            if (err != NX_OK)
+                return err;
+            run->count = run->sealed->count;
+        }
+        *chunks += run->count;
+    }
+    return NX_OK;
+}
+
+static void unload_runs(const struct entry *entry)
+{
     for (const struct chunk_run *run = entry->runs; run; run = run->next)
-        chunks += run->count;
+        if (run->sealed)
+            ing_sealed_list_unload(run->sealed);
+}
+
+static enum nx_err frame_entry(struct frame *frame, struct ing_range range,
+                               const struct entry *entry)
+{
+    size_t chunks;
+    enum nx_err err = load_runs(range, entry, &chunks);
+    if (err != NX_OK)
+        return err;
     Narthex__SelectSeries *series = nx_arena_alloc(&frame->arena, sizeof *series);
     uint8_t *id = nx_arena_alloc(&frame->arena, NX_SERIES_ID_BYTES);
     if (!series || !id)
@@ -314,7 +338,6 @@ static enum nx_err frame_entry(struct frame *frame, const struct entry *entry)
                                            .len = entry->labels.len};
     frame->message.series[frame->message.n_series++] = series;
     frame->bytes += entry->labels.len + 40;
-    enum nx_err err = NX_OK;
     for (const struct chunk_run *run = entry->runs; run && err == NX_OK; run = run->next)
         err = frame_run(frame, series, run);
     return err;
@@ -325,6 +348,7 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
     struct frame frame = {.message = NARTHEX__SELECT_FRAME__INIT,
                           .max_chunk_bytes = select->request->max_chunk_bytes,
                           .chunk_bytes = &select->chunk_bytes};
+    size_t first = select->next_entry;
     nx_arena_init(&frame.arena, 0);
     enum nx_err err = NX_OK;
     frame.message.series =
@@ -333,9 +357,11 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
         err = NX_ERR_NOMEM;
     while (err == NX_OK && select->next_entry < select->entry_count && frame.bytes < FRAME_BYTES &&
            frame.message.n_series < FRAME_SERIES_MAX)
-        err = frame_entry(&frame, &select->entries[select->next_entry++]);
+        err = frame_entry(&frame, select->range, &select->entries[select->next_entry++]);
     if (err == NX_OK)
         err = ing_pb_pack(&frame.message.base, out);
+    for (; first < select->next_entry; first++)
+        unload_runs(&select->entries[first]);
     if (err == NX_ERR_LIMIT)
         nx_fail_set(&select->fail, err, "the select would fetch more than %llu bytes of chunks",
                     (unsigned long long)select->request->max_chunk_bytes);

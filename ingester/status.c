@@ -145,7 +145,8 @@ static void series_read(const struct ing_head *head, const struct ing_tenant *te
     roaring_uint32_iterator_t it;
     roaring_init_iterator(tenant->postings.all, &it);
     for (; it.has_value; roaring_advance_uint32_iterator(&it))
-        part->chunks += ing_series_chunk_count(ing_head_series(head, it.current_value));
+        part->chunks +=
+            ing_series_chunk_count(&head->pool, ing_head_series(head, it.current_value));
     part->series = tenant->series;
     part->max_t = tenant->newest_t;
     part->min_t = tenant->window_count > 0 ? tenant->windows[0].start : INT64_MAX;

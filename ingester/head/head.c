@@ -15,6 +15,7 @@ enum nx_err ing_head_new(const struct ing_head_options *options, struct ing_head
     if (!head)
         return NX_ERR_NOMEM;
     head->options = *options;
+    head->pool = (struct ing_pool){.rules = &head->options.rules};
     ing_symbols_init(&head->symbols);
     nx_index_init(&head->tenant_index);
     nx_index_init(&head->index);
@@ -38,9 +39,9 @@ void ing_head_free(struct ing_head *head)
         return;
     for (uint32_t ref = 0; ref < head->series_end; ref++) {
         struct ing_series *series = ing_head_series(head, ref);
-        if (!series->labels)
+        if (!ing_series_live(series))
             continue;
-        ing_series_release_samples(series);
+        ing_series_release_samples(&head->pool, series);
         nx_free(series->labels);
     }
     atomic_fetch_sub(&head->options.limit->used, head->series_count);
@@ -258,10 +259,10 @@ void ing_head_remove(struct ing_head *head, uint32_t ref)
 {
     struct ing_series *series = ing_head_series(head, ref);
     struct ing_tenant *owner = head->tenants[series->tenant];
-    assert(series->labels);
+    assert(ing_series_live(series));
     nx_index_remove(&head->index, id_hash(series->id), ref);
     ing_postings_remove(&owner->postings, ref, series->labels, series->label_count);
-    ing_series_release_samples(series);
+    ing_series_release_samples(&head->pool, series);
     drop_labels(head, series->labels, series->label_count);
     *series = (struct ing_series){0};
     head->series_count--;
@@ -308,8 +309,9 @@ struct ing_window *ing_tenant_window(struct ing_tenant *tenant, int64_t start)
     return &tenant->windows[at];
 }
 
-void ing_tenant_window_remove(struct ing_tenant *tenant, int64_t start)
+void ing_head_window_remove(struct ing_head *head, uint32_t number, int64_t start)
 {
+    struct ing_tenant *tenant = head->tenants[number];
     struct ing_window *window = ing_tenant_window(tenant, start);
     if (!window)
         return;
@@ -353,7 +355,7 @@ enum nx_err ing_head_append(struct ing_head *head, uint32_t ref, const struct nx
     if (err != NX_OK)
         return err;
     enum ing_append_result result;
-    err = ing_series_append(series, &head->options.rules, sample, &result);
+    err = ing_series_append(&head->pool, series, sample, &result);
     if (err != NX_OK)
         return err;
     series->last_append_s = (uint32_t)(now_ms / 1000);
@@ -405,7 +407,7 @@ size_t ing_head_collect(struct ing_head *head, uint32_t from, uint32_t to, int64
     size_t removed = 0;
     for (uint32_t ref = from; ref < to && ref < head->series_end; ref++) {
         const struct ing_series *series = ing_head_series(head, ref);
-        if (!series->labels || ing_series_has_samples(series))
+        if (!ing_series_live(series) || ing_series_has_samples(series))
             continue;
         if (all || is_idle(head, series, now_ms)) {
             ing_head_remove(head, ref);

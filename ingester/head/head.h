@@ -46,6 +46,7 @@ struct ing_head_options {
 
 struct ing_head {
     struct ing_head_options options;
+    struct ing_pool pool;
     struct ing_symbols symbols;
     struct nx_index tenant_index;
     struct ing_tenant **tenants;
@@ -81,7 +82,7 @@ static inline struct ing_tenant *ing_head_tenant(const struct ing_head *head, ui
 }
 
 uint32_t ing_head_find(const struct ing_head *head, struct nx_series_id id);
-/* Slots of series are stable; a freed one has labels == NULL. */
+/* Slots of series are stable; a freed one is not ing_series_live. */
 struct ing_series *ing_head_series(const struct ing_head *head, uint32_t ref);
 /* The caller has looked: there is no series with this id. NX_ERR_RATE_LIMITED at the process's
  * limit. */
@@ -109,9 +110,10 @@ void ing_head_unpin(struct ing_head *head);
 size_t ing_head_collect(struct ing_head *head, uint32_t from, uint32_t to, int64_t now_ms,
                         bool all);
 
+/* The samples of the window have left all series of the tenant. */
+void ing_head_window_remove(struct ing_head *head, uint32_t tenant, int64_t start);
 /* NULL where the window holds nothing. */
 struct ing_window *ing_tenant_window(struct ing_tenant *tenant, int64_t start);
-void ing_tenant_window_remove(struct ing_tenant *tenant, int64_t start);
 bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int64_t min_t,
                          int64_t max_t);
 

@@ -72,11 +72,11 @@ static enum nx_err read_one(const struct ing_head *head, const struct ing_series
     struct ing_read_series item = {.id = series->id};
     enum nx_err err = NX_OK;
     if (labels_only) {
-        if (!ing_series_overlaps(series, range.min_t, range.max_t))
+        if (!ing_series_overlaps(&head->pool, series, range.min_t, range.max_t))
             return NX_OK;
     } else {
-        err = ing_series_read(series, range.min_t, range.max_t, &item.chunks);
-        if (err != NX_OK || item.chunks.count == 0)
+        err = ing_series_read(&head->pool, series, range.min_t, range.max_t, &item.chunks);
+        if (err != NX_OK || ing_sealed_list_is_empty(&item.chunks))
             goto fail;
     }
     nx_buf_clear(scratch);
@@ -104,7 +104,7 @@ int ing_read_step(struct ing_read_cursor *cursor, struct ing_range range, bool l
     for (size_t i = 0; i < max_series && cursor->it.has_value && err == NX_OK; i++) {
         const struct ing_series *series = ing_head_series(cursor->head, cursor->it.current_value);
         roaring_advance_uint32_iterator(&cursor->it);
-        if (series->labels)
+        if (ing_series_live(series))
             err = read_one(cursor->head, series, range, labels_only, &scratch, result);
     }
     nx_buf_release(&scratch);

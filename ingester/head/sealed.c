@@ -48,6 +48,19 @@ enum nx_err ing_sealed_list_add(struct ing_sealed_list *list, struct ing_sealed 
     return NX_OK;
 }
 
+enum nx_err ing_sealed_list_load(struct ing_sealed_list *list, int64_t min_t, int64_t max_t)
+{
+    (void)list;
+    (void)min_t;
+    (void)max_t;
+    return NX_OK;
+}
+
+void ing_sealed_list_unload(struct ing_sealed_list *list)
+{
+    (void)list;
+}
+
 void ing_sealed_list_release(struct ing_sealed_list *list)
 {
     for (uint32_t i = 0; i < list->count; i++)

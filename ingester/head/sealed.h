@@ -33,6 +33,18 @@ struct ing_sealed_list {
     uint32_t capacity;
 };
 
+/* Neither chunks in memory nor in files. */
+static inline bool ing_sealed_list_is_empty(const struct ing_sealed_list *list)
+{
+    return list->count == 0;
+}
+/* Brings the chunks of a snapshot or a read in [min_t, max_t], the range they were asked for, into
+ * memory: before it only `items` that were there already are seen. Reads files: on a lane, or where
+ * blocking is allowed. NX_ERR_CORRUPT, NX_ERR_IO, NX_ERR_NOMEM: the list is as it was. */
+enum nx_err ing_sealed_list_load(struct ing_sealed_list *list, int64_t min_t,
+                                 int64_t max_t) NX_WARN_UNUSED;
+/* Lets go of the memory that loading took; what a drop needs stays. */
+void ing_sealed_list_unload(struct ing_sealed_list *list);
 /* Takes over the caller's reference on success. */
 enum nx_err ing_sealed_list_add(struct ing_sealed_list *list,
                                 struct ing_sealed *sealed) NX_WARN_UNUSED;

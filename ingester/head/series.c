@@ -201,9 +201,10 @@ static enum nx_err histogram_insert(struct ing_series *series, const struct nx_s
     return err;
 }
 
-static enum nx_err append_older(struct ing_series *series, const struct ing_window_rules *rules,
+static enum nx_err append_older(struct ing_pool *pool, struct ing_series *series,
                                 const struct nx_sample *sample, enum ing_append_result *out)
 {
+    const struct ing_window_rules *rules = pool->rules;
     bool same = false;
     int rc = series_lookup(series, sample, &same);
     if (rc < 0)
@@ -235,9 +236,10 @@ static enum nx_err append_older(struct ing_series *series, const struct ing_wind
     return err;
 }
 
-static enum nx_err append_newest(struct ing_series *series, const struct ing_window_rules *rules,
+static enum nx_err append_newest(struct ing_pool *pool, struct ing_series *series,
                                  const struct nx_sample *sample)
 {
+    const struct ing_window_rules *rules = pool->rules;
     enum nx_chunk_encoding encoding = sample->histogram ? NX_CHUNK_HISTOGRAM_RUN : NX_CHUNK_XOR;
     enum nx_err err;
     if (series->open) {
@@ -263,14 +265,14 @@ static enum nx_err append_newest(struct ing_series *series, const struct ing_win
     return NX_OK;
 }
 
-enum nx_err ing_series_append(struct ing_series *series, const struct ing_window_rules *rules,
+enum nx_err ing_series_append(struct ing_pool *pool, struct ing_series *series,
                               const struct nx_sample *sample, enum ing_append_result *out)
 {
     if (sample->t > ING_TIME_LIMIT || sample->t < -ING_TIME_LIMIT)
         return NX_ERR_OUT_OF_BOUNDS;
     if (series->newest_t != INT64_MIN && sample->t <= series->newest_t)
-        return append_older(series, rules, sample, out);
-    enum nx_err err = append_newest(series, rules, sample);
+        return append_older(pool, series, sample, out);
+    enum nx_err err = append_newest(pool, series, sample);
     if (err != NX_OK)
         return err;
     series->newest_t = sample->t;
@@ -278,8 +280,9 @@ enum nx_err ing_series_append(struct ing_series *series, const struct ing_window
     return NX_OK;
 }
 
-void ing_series_release_samples(struct ing_series *series)
+void ing_series_release_samples(struct ing_pool *pool, struct ing_series *series)
 {
+    (void)pool;
     nx_chunk_appender_free(series->open);
     series->open = NULL;
     nx_free(series->ooo);
@@ -319,8 +322,8 @@ static enum nx_err read_sealed(const struct ing_series *series, int64_t min_t, i
     return NX_OK;
 }
 
-enum nx_err ing_series_snapshot(struct ing_series *series, const struct ing_window_rules *rules,
-                                int64_t min_t, int64_t max_t, struct ing_sealed_list *out)
+enum nx_err ing_series_snapshot(struct ing_pool *pool, struct ing_series *series, int64_t min_t,
+                                int64_t max_t, struct ing_sealed_list *out)
 {
     if (series->open) {
         struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
@@ -330,14 +333,16 @@ enum nx_err ing_series_snapshot(struct ing_series *series, const struct ing_wind
                 return err;
         }
     }
-    enum nx_err err = seal_ooo(series, rules->window_ms, min_t, max_t);
+    enum nx_err err = seal_ooo(series, pool->rules->window_ms, min_t, max_t);
     if (err != NX_OK)
         return err;
     return read_sealed(series, min_t, max_t, out);
 }
 
-void ing_series_drop(struct ing_series *series, const struct ing_sealed_list *list)
+void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
+                     const struct ing_sealed_list *list)
 {
+    (void)pool;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < series->sealed.count; i++) {
         struct ing_sealed *sealed = series->sealed.items[i];
@@ -366,9 +371,10 @@ static enum nx_err read_ooo(const struct ing_series *series, int64_t min_t, int6
     return from < to ? seal_run(series->ooo, from, to, out) : NX_OK;
 }
 
-enum nx_err ing_series_read(const struct ing_series *series, int64_t min_t, int64_t max_t,
-                            struct ing_sealed_list *out)
+enum nx_err ing_series_read(const struct ing_pool *pool, const struct ing_series *series,
+                            int64_t min_t, int64_t max_t, struct ing_sealed_list *out)
 {
+    (void)pool;
     enum nx_err err = read_sealed(series, min_t, max_t, out);
     if (err == NX_OK && series->open) {
         struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
@@ -378,8 +384,10 @@ enum nx_err ing_series_read(const struct ing_series *series, int64_t min_t, int6
     return err == NX_OK ? read_ooo(series, min_t, max_t, out) : err;
 }
 
-bool ing_series_overlaps(const struct ing_series *series, int64_t min_t, int64_t max_t)
+bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *series,
+                         int64_t min_t, int64_t max_t)
 {
+    (void)pool;
     if (series->open) {
         struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
         if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t))
@@ -397,7 +405,8 @@ bool ing_series_overlaps(const struct ing_series *series, int64_t min_t, int64_t
     return false;
 }
 
-size_t ing_series_chunk_count(const struct ing_series *series)
+size_t ing_series_chunk_count(const struct ing_pool *pool, const struct ing_series *series)
 {
+    (void)pool;
     return series->sealed.count + (series->open ? 1 : 0) + (series->ooo ? 1 : 0);
 }

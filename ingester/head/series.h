@@ -41,6 +41,17 @@ struct ing_window_rules {
     int64_t out_of_order_ms;
 };
 
+/* Where the samples of a shard's series lie. One thread. */
+struct ing_pool {
+    const struct ing_window_rules *rules;
+};
+
+/* Whether the slot is in use. */
+static inline bool ing_series_live(const struct ing_series *series)
+{
+    return series->labels != NULL;
+}
+
 /* The start of the window that holds t. */
 int64_t ing_window_of(int64_t window_ms, int64_t t);
 
@@ -49,25 +60,29 @@ enum ing_append_result { ING_APPENDED, ING_DUPLICATE };
 /* NX_ERR_CONFLICT: another value at that time. NX_ERR_TOO_OLD: older than the newest by more than
  * the out-of-order window (NX_ERR_OUT_OF_ORDER where that is 0). NX_ERR_OUT_OF_BOUNDS: beyond
  * ING_TIME_LIMIT. NX_ERR_NOMEM. On failure nothing has changed. */
-enum nx_err ing_series_append(struct ing_series *series, const struct ing_window_rules *rules,
+enum nx_err ing_series_append(struct ing_pool *pool, struct ing_series *series,
                               const struct nx_sample *sample,
                               enum ing_append_result *out) NX_WARN_UNUSED;
 /* Frees the samples. */
-void ing_series_release_samples(struct ing_series *series);
+void ing_series_release_samples(struct ing_pool *pool, struct ing_series *series);
 bool ing_series_has_samples(const struct ing_series *series);
 
-/* Seals what is open in [min_t, max_t] (whole windows) and takes references to all chunks there. */
-enum nx_err ing_series_snapshot(struct ing_series *series, const struct ing_window_rules *rules,
-                                int64_t min_t, int64_t max_t,
-                                struct ing_sealed_list *out) NX_WARN_UNUSED;
-/* Drops those chunks of the list that the series still holds. */
-void ing_series_drop(struct ing_series *series, const struct ing_sealed_list *list);
-/* References to, or copies of, everything that overlaps [min_t, max_t]; changes nothing. */
-enum nx_err ing_series_read(const struct ing_series *series, int64_t min_t, int64_t max_t,
+/* Seals what is open in [min_t, max_t] (whole windows) and takes references to all chunks there,
+ * which ing_sealed_list_load brings into memory. */
+enum nx_err ing_series_snapshot(struct ing_pool *pool, struct ing_series *series, int64_t min_t,
+                                int64_t max_t, struct ing_sealed_list *out) NX_WARN_UNUSED;
+/* Drops those chunks of a snapshot that the series still holds. */
+void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
+                     const struct ing_sealed_list *list);
+/* References to, or copies of, everything that overlaps [min_t, max_t], which
+ * ing_sealed_list_load brings into memory; changes nothing. */
+enum nx_err ing_series_read(const struct ing_pool *pool, const struct ing_series *series,
+                            int64_t min_t, int64_t max_t,
                             struct ing_sealed_list *out) NX_WARN_UNUSED;
 /* Whether ing_series_read would give anything. */
-bool ing_series_overlaps(const struct ing_series *series, int64_t min_t, int64_t max_t);
+bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *series,
+                         int64_t min_t, int64_t max_t);
 /* Sealed and open ones. */
-size_t ing_series_chunk_count(const struct ing_series *series);
+size_t ing_series_chunk_count(const struct ing_pool *pool, const struct ing_series *series);
 
 #endif

@@ -43,7 +43,7 @@ void ing_dump_series(const struct ing_head *head, uint32_t from, uint32_t to, ui
     nx_buf_init(&labels, SIZE_MAX / 4);
     for (uint32_t ref = from; ref < to && ref < head->series_end; ref++) {
         const struct ing_series *series = ing_head_series(head, ref);
-        if (!series->labels || series->log_ref == 0)
+        if (!ing_series_live(series) || series->log_ref == 0)
             continue;
         nx_buf_clear(&labels);
         ing_head_encode_labels(head, series, &labels);
@@ -103,13 +103,16 @@ static void sample_put(struct sample_dump *dump, uint64_t log_ref, const struct 
     ing_histogram_entry_put(dump->out, &entry);
 }
 
-static enum nx_err dump_one(struct sample_dump *dump, const struct ing_series *series)
+static enum nx_err dump_one(struct sample_dump *dump, const struct ing_head *head,
+                            const struct ing_series *series)
 {
     struct ing_sealed_list list = {0};
     struct nx_chunk *chunks = NULL;
     struct nx_sample_iter *it = NULL;
-    enum nx_err err = ing_series_read(series, INT64_MIN, INT64_MAX, &list);
-    if (err != NX_OK || list.count == 0)
+    enum nx_err err = ing_series_read(&head->pool, series, INT64_MIN, INT64_MAX, &list);
+    if (err == NX_OK)
+        err = ing_sealed_list_load(&list, INT64_MIN, INT64_MAX);
+    if (err != NX_OK || ing_sealed_list_is_empty(&list))
         goto done;
     chunks = nx_alloc_array(list.count, sizeof *chunks);
     err = chunks ? NX_OK : NX_ERR_NOMEM;
@@ -142,8 +145,8 @@ enum nx_err ing_dump_samples(const struct ing_head *head, uint32_t from, uint32_
     enum nx_err err = dump.rows ? NX_OK : NX_ERR_NOMEM;
     for (uint32_t ref = from; err == NX_OK && ref < to && ref < head->series_end; ref++) {
         const struct ing_series *series = ing_head_series(head, ref);
-        if (series->labels && series->log_ref > 0)
-            err = dump_one(&dump, series);
+        if (ing_series_live(series) && series->log_ref > 0)
+            err = dump_one(&dump, head, series);
     }
     if (err == NX_OK) {
         rows_flush(&dump);

@@ -222,7 +222,7 @@ static void windows_follow_the_samples(void **state)
     assert_true(tenant->newest_t == 5 * HOUR_MS + 1);
     assert_true(ing_tenant_overlaps(tenant, 2 * HOUR_MS, -10, -5));
     assert_false(ing_tenant_overlaps(tenant, 2 * HOUR_MS, 0, 4 * HOUR_MS - 1));
-    ing_tenant_window_remove(tenant, -2 * HOUR_MS);
+    ing_head_window_remove(world.head, world.tenant, -2 * HOUR_MS);
     assert_null(ing_tenant_window(tenant, -2 * HOUR_MS));
     assert_non_null(ing_tenant_window(tenant, 4 * HOUR_MS));
     world_release(&world);
@@ -240,13 +240,13 @@ static void collect_takes_only_series_that_are_empty_and_idle(void **state)
     append_one(&world, 0, T0, 1000000);
     append_one(&world, 1, T0, 1000000);
     append_one(&world, 2, T0 + 3 * HOUR_MS, 1000000 + HOUR_MS);
-    ing_series_release_samples(ing_head_series(world.head, world.refs[1]));
-    ing_series_release_samples(ing_head_series(world.head, world.refs[2]));
+    ing_series_release_samples(&world.head->pool, ing_head_series(world.head, world.refs[1]));
+    ing_series_release_samples(&world.head->pool, ing_head_series(world.head, world.refs[2]));
     /* 0 has samples; 1 is behind the tenant by more than a window; 2 had a sample just now */
     assert_int_equal(ing_head_collect(world.head, 0, UINT32_MAX, 1000000 + HOUR_MS, false), 1);
-    assert_null(ing_head_series(world.head, world.refs[1])->labels);
+    assert_false(ing_series_live(ing_head_series(world.head, world.refs[1])));
     assert_int_equal(ing_head_collect(world.head, 0, UINT32_MAX, 1000000 + 4 * HOUR_MS, false), 1);
-    assert_non_null(ing_head_series(world.head, world.refs[0])->labels);
+    assert_true(ing_series_live(ing_head_series(world.head, world.refs[0])));
     world_release(&world);
 }
 

@@ -7,13 +7,14 @@
 #define T0 (INT64_C(200000) * 2 * HOUR_MS) /* the start of a window */
 
 static const struct ing_window_rules rules = {.window_ms = 2 * HOUR_MS, .out_of_order_ms = HOUR_MS};
+static struct ing_pool pool = {.rules = &rules};
 
 static enum nx_err add(struct ing_series *series, int64_t t, double value,
                        enum ing_append_result *result)
 {
     struct nx_sample sample = {.t = t, .value = value};
     *result = ING_APPENDED;
-    return ing_series_append(series, &rules, &sample, result);
+    return ing_series_append(&pool, series, &sample, result);
 }
 
 static void added(struct ing_series *series, int64_t t, double value)
@@ -44,8 +45,8 @@ static size_t count_samples(const struct ing_series *series, int64_t min_t, int6
     struct nx_sample_iter *it;
     struct nx_sample sample;
     size_t count = 0;
-    assert_int_equal(ing_series_read(series, min_t, max_t, &list), NX_OK);
-    assert_int_equal(ing_series_overlaps(series, min_t, max_t), list.count > 0);
+    assert_int_equal(ing_series_read(&pool, series, min_t, max_t, &list), NX_OK);
+    assert_int_equal(ing_series_overlaps(&pool, series, min_t, max_t), list.count > 0);
     assert_in_range(list.count, 0, 999);
     for (uint32_t i = 0; i < list.count; i++) {
         chunks[i] = ing_sealed_chunk(list.items[i]);
@@ -75,7 +76,7 @@ static void same_sample_again_is_accepted_and_not_kept(void **state)
     for (int i = 0; i < 300; i++)
         duplicate(&series, T0 + i * 1000, i);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 300);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void other_value_at_a_time_is_a_conflict_wherever_the_first_lies(void **state)
@@ -91,7 +92,7 @@ static void other_value_at_a_time_is_a_conflict_wherever_the_first_lies(void **s
     refused(&series, T0 + 500, 6, NX_ERR_CONFLICT);        /* out-of-order run */
     duplicate(&series, T0 + 500, 5);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 131);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void zeros_and_nans_are_told_apart_by_their_bits(void **state)
@@ -103,7 +104,7 @@ static void zeros_and_nans_are_told_apart_by_their_bits(void **state)
     added(&series, T0 + 1, nx_double_from_bits(NX_STALE_NAN_BITS));
     refused(&series, T0 + 1, nx_double_from_bits(NX_NORMAL_NAN_BITS), NX_ERR_CONFLICT);
     duplicate(&series, T0 + 1, nx_double_from_bits(NX_STALE_NAN_BITS));
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void sample_behind_the_window_is_too_old_unless_it_is_there(void **state)
@@ -116,7 +117,7 @@ static void sample_behind_the_window_is_too_old_unless_it_is_there(void **state)
     refused(&series, T0 + 2 * HOUR_MS - 1, 3, NX_ERR_TOO_OLD);
     duplicate(&series, T0, 1);
     refused(&series, T0, 9, NX_ERR_CONFLICT);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void times_beyond_the_limit_are_out_of_bounds(void **state)
@@ -129,7 +130,7 @@ static void times_beyond_the_limit_are_out_of_bounds(void **state)
     added(&series, -ING_TIME_LIMIT, 1);
     added(&series, ING_TIME_LIMIT, 1);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 2);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void many_samples_out_of_order_are_all_kept(void **state)
@@ -153,7 +154,7 @@ static void many_samples_out_of_order_are_all_kept(void **state)
         sent[at] = true;
     }
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), count);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void kinds_mix_and_histograms_follow_the_same_rules(void **state)
@@ -166,23 +167,23 @@ static void kinds_mix_and_histograms_follow_the_same_rules(void **state)
     for (int i = 0; i < 10; i++) {
         struct nx_sample sample = {
             .t = T0 + i, .histogram = i % 3 ? make_histogram(&arena, i) : NULL, .value = i};
-        assert_int_equal(ing_series_append(&series, &rules, &sample, &result), NX_OK);
+        assert_int_equal(ing_series_append(&pool, &series, &sample, &result), NX_OK);
     }
     struct nx_sample again = {.t = T0 + 4, .histogram = make_histogram(&arena, 4)};
-    assert_int_equal(ing_series_append(&series, &rules, &again, &result), NX_OK);
+    assert_int_equal(ing_series_append(&pool, &series, &again, &result), NX_OK);
     assert_int_equal(result, ING_DUPLICATE);
     struct nx_sample other = {.t = T0 + 4, .histogram = make_histogram(&arena, 5)};
-    assert_int_equal(ing_series_append(&series, &rules, &other, &result), NX_ERR_CONFLICT);
+    assert_int_equal(ing_series_append(&pool, &series, &other, &result), NX_ERR_CONFLICT);
     struct nx_sample number = {.t = T0 + 4, .value = 4};
-    assert_int_equal(ing_series_append(&series, &rules, &number, &result), NX_ERR_CONFLICT);
+    assert_int_equal(ing_series_append(&pool, &series, &number, &result), NX_ERR_CONFLICT);
     struct nx_sample early = {.t = T0 - 100, .histogram = make_histogram(&arena, 9)};
-    assert_int_equal(ing_series_append(&series, &rules, &early, &result), NX_OK);
+    assert_int_equal(ing_series_append(&pool, &series, &early, &result), NX_OK);
     assert_int_equal(result, ING_APPENDED);
-    assert_int_equal(ing_series_append(&series, &rules, &early, &result), NX_OK);
+    assert_int_equal(ing_series_append(&pool, &series, &early, &result), NX_OK);
     assert_int_equal(result, ING_DUPLICATE);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 11);
     nx_arena_release(&arena);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static void snapshot_and_drop_leave_what_came_later(void **state)
@@ -193,20 +194,20 @@ static void snapshot_and_drop_leave_what_came_later(void **state)
         added(&series, T0 + i * 60000, i); /* 200 minutes: two windows */
     added(&series, T0 + 140 * 60000 + 1, 1);
     struct ing_sealed_list taken = {0};
-    assert_int_equal(ing_series_snapshot(&series, &rules, T0, T0 + 2 * HOUR_MS - 1, &taken), NX_OK);
+    assert_int_equal(ing_series_snapshot(&pool, &series, T0, T0 + 2 * HOUR_MS - 1, &taken), NX_OK);
     size_t count = 0;
     for (uint32_t i = 0; i < taken.count; i++)
         count += taken.items[i]->count;
     assert_int_equal(count, 120);
     added(&series, T0 + 141 * 60000 + 1, 1);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 202);
-    ing_series_drop(&series, &taken);
+    ing_series_drop(&pool, &series, &taken);
     assert_int_equal(count_samples(&series, T0, T0 + 2 * HOUR_MS - 1), 0);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 82);
-    ing_series_drop(&series, &taken); /* again: nothing */
+    ing_series_drop(&pool, &series, &taken); /* again: nothing */
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 82);
     ing_sealed_list_release(&taken);
-    ing_series_release_samples(&series);
+    ing_series_release_samples(&pool, &series);
 }
 
 static bool fail_nth(size_t size, void *user)
@@ -240,7 +241,7 @@ static void append_without_memory_changes_nothing(void **state)
         }
         nx_alloc_set_hook(NULL, NULL);
         assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), count);
-        ing_series_release_samples(&series);
+        ing_series_release_samples(&pool, &series);
     }
 }
 
