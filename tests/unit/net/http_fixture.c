@@ -15,6 +15,8 @@
 
 enum { CLIENT_TIMEOUT_S = 20 };
 
+static const uint64_t AWAIT_NS = UINT64_C(30) * 1000 * 1000 * 1000;
+
 void fixture_init(struct fixture *fixture, const struct nx_http_server_options *options,
                   size_t workers)
 {
@@ -87,12 +89,13 @@ double fixture_metric(const struct fixture *fixture, const char *series)
 
 void fixture_await_metric(const struct fixture *fixture, const char *series, double value)
 {
-    for (int i = 0; i < 1000; i++) {
+    uint64_t deadline = uv_hrtime() + AWAIT_NS;
+    do {
         if (fixture_metric(fixture, series) == value) {
             return;
         }
         uv_sleep(5);
-    }
+    } while (uv_hrtime() < deadline);
     fail_msg("%s is %g, expected %g", series, fixture_metric(fixture, series), value);
 }
 
