@@ -106,18 +106,12 @@ void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
 static void collect(void *user)
 {
     struct distributor *dist = user;
-    size_t series = 0, bytes = 0;
-    uint64_t evictions = 0;
-    for (size_t i = 0; i < dist->worker_count; i++) {
-        series += atomic_load_explicit(&dist->workers[i].cache_series, memory_order_relaxed);
-        bytes += atomic_load_explicit(&dist->workers[i].cache_bytes, memory_order_relaxed);
-        evictions += atomic_load_explicit(&dist->workers[i].cache_evictions, memory_order_relaxed);
-    }
+    struct dist_cache_stats cache = dist_cache_stats(dist->cache);
     size_t used = atomic_load_explicit(&dist->budget.used_bytes, memory_order_relaxed);
     size_t pushes = atomic_load_explicit(&dist->pushes, memory_order_relaxed);
-    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_SERIES, 0, (double)series);
-    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_BYTES, 0, (double)bytes);
-    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_EVICTIONS, 0, (double)evictions);
+    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_SERIES, 0, (double)cache.series);
+    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_BYTES, 0, (double)cache.bytes);
+    nx_metric_set(dist->metrics, DIST_METRIC_CACHE_EVICTIONS, 0, (double)cache.evictions);
     nx_metric_set(dist->metrics, DIST_METRIC_INFLIGHT_BYTES, 0, (double)used);
     nx_metric_set(dist->metrics, DIST_METRIC_INFLIGHT_PUSHES, 0,
                   pushes > 0 ? (double)(pushes - 1) : 0);
@@ -131,14 +125,10 @@ static enum nx_err init_worker(struct distributor *dist, size_t i)
     worker->cluster = (struct dist_cluster){
         .acquire = acquire, .release = release, .report = report, .call = call};
     nx_rand_system(&worker->rand);
-    size_t share = (size_t)dist->deps.settings->series_cache_bytes / dist->worker_count;
-    enum nx_err err = dist_cache_new(share, &worker->cache);
-    if (err)
-        return err;
     struct dist_pusher_options options = {.settings = dist->deps.settings,
                                           .cluster = &worker->cluster,
                                           .loads = dist->loads,
-                                          .cache = worker->cache,
+                                          .cache = dist->cache,
                                           .budget = &dist->budget,
                                           .clock = dist->deps.clock,
                                           .metrics = dist->metrics,
@@ -169,6 +159,8 @@ static enum nx_err add_routes(struct distributor *dist)
 static enum nx_err set_up(struct distributor *dist)
 {
     enum nx_err err = dist_loads_new(&dist->loads);
+    if (!err)
+        err = dist_cache_new((size_t)dist->deps.settings->series_cache_bytes, &dist->cache);
     if (!err)
         err = dist_metrics_register(dist->deps.telemetry, &dist->metrics);
     if (!err)
@@ -206,8 +198,8 @@ void dist_free(struct distributor *dist)
         return;
     for (size_t i = 0; dist->workers && i < dist->worker_count; i++) {
         dist_pusher_free(dist->workers[i].pusher);
-        dist_cache_free(dist->workers[i].cache);
     }
+    dist_cache_free(dist->cache);
     nx_free(dist->workers);
     dist_loads_free(dist->loads);
     nx_free(dist);

@@ -10,16 +10,13 @@
 #include "distributor/distributor.h"
 #include "distributor/push.h"
 
-/* Touched by its worker's thread only, save the published numbers. */
+/* Touched by its worker's thread only. */
 struct dist_worker {
     struct distributor *dist;
     struct dist_cluster cluster;
     struct nx_rpc_client *client;
-    struct dist_cache *cache;
     struct dist_pusher *pusher;
     struct nx_rand rand;
-    atomic_size_t cache_series, cache_bytes; /* for the collector */
-    atomic_uint_fast64_t cache_evictions;
 };
 
 enum dist_drain_state { DIST_RUNNING, DIST_DRAINING, DIST_DRAINED };
@@ -29,6 +26,7 @@ struct distributor {
     struct nx_http_budget budget;
     struct nx_metrics *metrics;
     struct dist_loads *loads;
+    struct dist_cache *cache;
     struct dist_worker *workers;
     size_t worker_count;
     /* Pushes that have not ended, and one for the running distributor itself. */

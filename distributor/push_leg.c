@@ -43,16 +43,29 @@ static void observe(const struct dist_leg *leg, enum dist_leg_outcome outcome)
 
 /* --- sending --- */
 
+static void mark_unconfirmed(struct dist_leg *leg)
+{
+    struct dist_cache *cache = leg->push->pusher->options.cache;
+    bool all = leg->resent || !cache;
+    if (!all)
+        dist_cache_read_begin(cache);
+    for (size_t i = 0; i < leg->series_count; i++) {
+        const struct dist_series *series = dist_push_series(leg->push, leg->rows[i]);
+        leg->with_labels[i] =
+            all || !dist_cache_knows(cache, series->cache_ref, series->cache_key, leg->life);
+    }
+    if (!all)
+        dist_cache_read_end(cache);
+}
+
 static enum nx_err choose_labels(struct dist_leg *leg)
 {
     struct dist_push *push = leg->push;
     struct dist_pusher *pusher = push->pusher;
     size_t with = 0;
+    mark_unconfirmed(leg);
     for (size_t i = 0; i < leg->series_count; i++) {
         struct dist_series *series = dist_push_series(push, leg->rows[i]);
-        leg->with_labels[i] = leg->resent || !pusher->options.cache ||
-                              !dist_cache_knows(pusher->options.cache, series->cache_ref,
-                                                series->cache_key, leg->life);
         if (!leg->with_labels[i])
             continue;
         with++;

@@ -5,6 +5,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/hash.h"
+#include "common/base/index.h"
 #include "common/base/view.h"
 #include "common/ring/ring.h"
 #include "distributor/series_cache.h"
@@ -21,6 +22,9 @@ enum { MAX_LIVES = UINT16_MAX };
 struct dist_loads {
     pthread_mutex_t lock;
     struct dist_load *first;
+    struct dist_life *lives;
+    size_t life_count, life_capacity;
+    struct nx_index life_index; /* life - 1 */
 };
 
 enum nx_err dist_loads_new(struct dist_loads **out)
@@ -32,6 +36,7 @@ enum nx_err dist_loads_new(struct dist_loads **out)
         nx_free(loads);
         return NX_ERR_NOMEM;
     }
+    nx_index_init(&loads->life_index);
     *out = loads;
     return NX_OK;
 }
@@ -46,6 +51,8 @@ void dist_loads_free(struct dist_loads *loads)
         loads->first = next;
     }
     pthread_mutex_destroy(&loads->lock);
+    nx_index_release(&loads->life_index);
+    nx_free(loads->lives);
     nx_free(loads);
 }
 
@@ -96,31 +103,51 @@ void dist_peers_init(struct dist_peers *peers, struct dist_loads *loads, struct 
 void dist_peers_release(struct dist_peers *peers)
 {
     nx_free(peers->items);
-    nx_free(peers->lives);
     *peers = (struct dist_peers){.loads = NULL};
+}
+
+static bool life_is(uint32_t ref, const void *key, const void *user)
+{
+    const struct dist_life *life = &((const struct dist_loads *)user)->lives[ref];
+    const struct dist_life *wanted = key;
+    return life->name_hash == wanted->name_hash && life->incarnation == wanted->incarnation;
+}
+
+/* `*anew`: the numbers had run out. */
+static uint16_t life_get(struct dist_loads *loads, struct dist_life life, bool *anew)
+{
+    uint64_t hash = nx_hash64(&life, sizeof life);
+    uint32_t found = nx_index_find(&loads->life_index, hash, life_is, &life, loads);
+    if (found != NX_INDEX_NONE)
+        return (uint16_t)(found + 1);
+    *anew = loads->life_count == MAX_LIVES;
+    if (*anew) {
+        loads->life_count = 0;
+        nx_index_clear(&loads->life_index);
+    }
+    if (nx_grow(&loads->lives, &loads->life_capacity, loads->life_count + 1,
+                sizeof *loads->lives) ||
+        nx_index_insert(&loads->life_index, hash, (uint32_t)loads->life_count))
+        return 0;
+    loads->lives[loads->life_count++] = life;
+    return (uint16_t)loads->life_count;
 }
 
 uint16_t dist_peers_life(struct dist_peers *peers, uint64_t name_hash, uint64_t incarnation)
 {
     if (incarnation == 0)
         return 0;
-    for (size_t i = peers->life_count; i > 0; i--) {
-        if (peers->lives[i - 1].name_hash == name_hash &&
-            peers->lives[i - 1].incarnation == incarnation)
-            return (uint16_t)i;
-    }
-    if (peers->life_count == MAX_LIVES) {
-        if (peers->cache)
-            dist_cache_forget_all(peers->cache);
-        peers->life_count = 0;
-        for (size_t i = 0; i < peers->count; i++)
-            peers->items[i].life = 0;
-    }
-    if (nx_grow(&peers->lives, &peers->life_capacity, peers->life_count + 1, sizeof *peers->lives))
-        return 0;
-    peers->lives[peers->life_count++] =
-        (struct dist_life){.name_hash = name_hash, .incarnation = incarnation};
-    return (uint16_t)peers->life_count;
+    bool anew = false;
+    pthread_mutex_lock(&peers->loads->lock);
+    uint16_t life =
+        life_get(peers->loads,
+                 (struct dist_life){.name_hash = name_hash, .incarnation = incarnation}, &anew);
+    pthread_mutex_unlock(&peers->loads->lock);
+    if (anew && peers->cache)
+        dist_cache_forget_all(peers->cache);
+    for (size_t i = 0; anew && i < peers->count; i++)
+        peers->items[i].life = 0;
+    return life;
 }
 
 enum nx_err dist_peers_update(struct dist_peers *peers, const struct nx_ring_view *view)

@@ -1,8 +1,8 @@
 /* What a worker keeps of each ingester it pushes to: the bytes it has not answered yet (shared by
  * all workers of the process), and the life it was last heard in.
  *
- * A life is a small number for one incarnation of one ingester, local to a worker, under which the
- * series cache notes what that incarnation knows. */
+ * A life is a small number for one incarnation of one ingester, the same for all workers, under
+ * which the series cache notes what that incarnation knows. */
 #ifndef DIST_PUSH_PEER_H
 #define DIST_PUSH_PEER_H
 
@@ -23,7 +23,7 @@ struct dist_load {
     struct dist_load *next;
 };
 
-/* The loads of a process; any thread. */
+/* The loads and lives of a process; any thread. */
 struct dist_loads;
 enum nx_err dist_loads_new(struct dist_loads **out) NX_WARN_UNUSED;
 void dist_loads_free(struct dist_loads *loads);
@@ -48,8 +48,6 @@ struct dist_peers {
     uint64_t view_version;
     struct dist_peer *items;
     size_t count, capacity;
-    struct dist_life *lives;
-    size_t life_count, life_capacity;
 };
 
 void dist_peers_init(struct dist_peers *peers, struct dist_loads *loads, struct dist_cache *cache);
@@ -58,7 +56,8 @@ void dist_peers_release(struct dist_peers *peers);
 enum nx_err dist_peers_update(struct dist_peers *peers,
                               const struct nx_ring_view *view) NX_WARN_UNUSED;
 /* The life of an incarnation; 0 for incarnation 0 and without memory. When the numbers run out,
- * they begin anew and the cache forgets every confirmation. */
+ * they begin anew and the cache forgets every confirmation; a worker that still uses an old number
+ * leaves out labels that its ingester asks for. */
 uint16_t dist_peers_life(struct dist_peers *peers, uint64_t name_hash, uint64_t incarnation);
 
 #endif

@@ -113,23 +113,32 @@ static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
     series->id = nx_series_id_of(r->resolver->tenant, labels);
     err = encode_labels(&r->batch->arena, labels, &series->canonical);
     if (!err && series->label_run && r->resolver->cache)
-        series->cache_ref = dist_cache_insert(r->resolver->cache, series->cache_key,
-                                              (uint32_t)series->raw_labels.len, series->id);
+        series->cache_ref = dist_cache_insert(r->resolver->cache, series->cache_key, series->id);
     return err;
+}
+
+/* The identities that the cache knows. */
+static void look_up(struct resolving *r)
+{
+    struct dist_cache *cache = r->resolver->cache;
+    dist_cache_read_begin(cache);
+    for (size_t i = 0; i < r->batch->series_count; i++) {
+        struct dist_series *series = &r->batch->series[i];
+        if (!series->label_run)
+            continue;
+        series->cache_key = dist_cache_key(r->tenant_key, series->raw_labels);
+        series->cache_ref = dist_cache_find(cache, series->cache_key);
+        if (series->cache_ref != DIST_NO_REF)
+            series->id = dist_cache_id(cache, series->cache_ref);
+    }
+    dist_cache_read_end(cache);
 }
 
 static enum nx_err resolve_identity(struct resolving *r, struct dist_series *series)
 {
-    struct dist_cache *cache = r->resolver->cache;
-    if (series->label_run && cache) {
-        series->cache_key = dist_cache_key(r->tenant_key, series->raw_labels);
-        series->cache_ref =
-            dist_cache_find(cache, series->cache_key, (uint32_t)series->raw_labels.len);
-        if (series->cache_ref != DIST_NO_REF) {
-            series->id = dist_cache_id(cache, series->cache_ref);
-            r->resolver->hits++;
-            return NX_OK;
-        }
+    if (series->cache_ref != DIST_NO_REF) {
+        r->resolver->hits++;
+        return NX_OK;
     }
     r->resolver->misses++;
     return resolve_new(r, series);
@@ -252,6 +261,8 @@ enum nx_err dist_resolve(struct dist_resolver *resolver, struct dist_batch *batc
     struct resolving r = {.resolver = resolver, .batch = batch, .refusals = refusals, .fail = fail};
     r.tenant_key = nx_hash128(resolver->tenant.ptr, resolver->tenant.len);
     enum nx_err err = NX_OK;
+    if (resolver->cache)
+        look_up(&r);
     for (size_t i = 0; i < batch->series_count && !err; i++) {
         struct dist_series *series = &batch->series[i];
         err = resolve_identity(&r, series);

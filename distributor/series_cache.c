@@ -1,11 +1,16 @@
-/* Entries lie in one array, which doubles up to the cap; an nx_index leads from the key's low half
- * to the position. The CLOCK hand passes over the array: an entry used since its last pass gets
- * another round. A new entry
- * counts as unused: it lies just behind the hand, and series that never come back do not push out
- * those that do. */
+/* Entries lie in pages that are added up to the cap; an nx_index leads from the key's low half to
+ * the position. The CLOCK hand passes over the pages: an entry used since its last pass gets
+ * another round. A new entry counts as unused: it lies just behind the hand, and series that never
+ * come back do not push out those that do.
+ *
+ * The lives that know a series are the same for all series of a partition, so an entry holds the
+ * number of a set of lives, and the sets are kept once. When their numbers run out, confirmations
+ * begin anew. */
 #include "distributor/series_cache.h"
 
 #include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -13,24 +18,49 @@
 #include "distributor/batch.h"
 
 struct entry {
-    struct nx_hash128 key;
     struct nx_series_id id;
-    uint32_t raw_len;
-    uint16_t lives[DIST_CACHE_LIVES];
-    bool used;
+    uint64_t key_hi;
+    uint32_t key_tag; /* nx_index_tag of the key's low half */
+    uint16_t lives;   /* number of a set; 0: none */
+    atomic_bool used;
+};
+
+struct life_set {
+    uint16_t lives[DIST_CACHE_LIVES]; /* the oldest first; 0 behind the last */
+};
+
+enum {
+    /* An index slot is 8 bytes, and the index is at least 2/3 full. */
+    INDEX_BYTES_PER_ENTRY = 12,
+    MIN_ENTRIES = 64,
+    PAGE_ENTRIES = 256,
+    MAX_SETS = UINT16_MAX
 };
 
 struct dist_cache {
+    pthread_rwlock_t lock;
     struct nx_index index;
-    struct entry *entries;
-    size_t count, capacity;
+    struct entry **pages;
+    size_t page_count, page_capacity;
+    size_t count;
     size_t max_count;
     size_t hand;
     uint64_t evictions;
+    struct nx_index set_index;
+    struct life_set *sets; /* the first is empty */
+    size_t set_count, set_capacity;
 };
 
-/* An index slot is 8 bytes, and the index is at least 3/8 full after it has doubled. */
-enum { INDEX_BYTES_PER_ENTRY = 22, MIN_ENTRIES = 64 };
+static enum nx_err sets_begin(struct dist_cache *cache)
+{
+    enum nx_err err = nx_grow(&cache->sets, &cache->set_capacity, 1, sizeof *cache->sets);
+    if (err)
+        return err;
+    nx_index_clear(&cache->set_index);
+    cache->sets[0] = (struct life_set){.lives = {0}};
+    cache->set_count = 1;
+    return NX_OK;
+}
 
 enum nx_err dist_cache_new(size_t max_bytes, struct dist_cache **out)
 {
@@ -38,6 +68,12 @@ enum nx_err dist_cache_new(size_t max_bytes, struct dist_cache **out)
     if (!cache)
         return NX_ERR_NOMEM;
     nx_index_init(&cache->index);
+    nx_index_init(&cache->set_index);
+    if (sets_begin(cache) || pthread_rwlock_init(&cache->lock, NULL) != 0) {
+        nx_free(cache->sets);
+        nx_free(cache);
+        return NX_ERR_NOMEM;
+    }
     size_t count = max_bytes / (sizeof(struct entry) + INDEX_BYTES_PER_ENTRY);
     if (count < MIN_ENTRIES)
         count = MIN_ENTRIES;
@@ -50,135 +86,73 @@ void dist_cache_free(struct dist_cache *cache)
 {
     if (!cache)
         return;
+    for (size_t i = 0; i < cache->page_count; i++)
+        nx_free(cache->pages[i]);
+    nx_free(cache->pages);
+    nx_free(cache->sets);
     nx_index_release(&cache->index);
-    nx_free(cache->entries);
+    nx_index_release(&cache->set_index);
+    pthread_rwlock_destroy(&cache->lock);
     nx_free(cache);
 }
 
 struct nx_hash128 dist_cache_key(struct nx_hash128 tenant, struct nx_view raw_labels)
 {
     struct nx_hash128 key = nx_hash128(raw_labels.ptr, raw_labels.len);
-    key.hi ^= tenant.hi;
+    key.hi ^= tenant.hi + raw_labels.len * UINT64_C(0x9E3779B97F4A7C15);
     key.lo ^= tenant.lo;
     return key;
 }
 
-static bool key_eq(struct nx_hash128 a, struct nx_hash128 b)
+void dist_cache_read_begin(struct dist_cache *cache)
 {
-    return a.hi == b.hi && a.lo == b.lo;
+    pthread_rwlock_rdlock(&cache->lock);
 }
 
-struct lookup {
-    struct nx_hash128 key;
-    uint32_t raw_len;
-};
+void dist_cache_read_end(struct dist_cache *cache)
+{
+    pthread_rwlock_unlock(&cache->lock);
+}
+
+static struct entry *entry_at(const struct dist_cache *cache, size_t ref)
+{
+    return &cache->pages[ref / PAGE_ENTRIES][ref % PAGE_ENTRIES];
+}
 
 static bool entry_is(uint32_t ref, const void *key, const void *user)
 {
-    const struct dist_cache *cache = user;
-    const struct lookup *wanted = key;
-    const struct entry *entry = &cache->entries[ref];
-    return key_eq(entry->key, wanted->key) && entry->raw_len == wanted->raw_len;
+    return entry_at(user, ref)->key_hi == ((const struct nx_hash128 *)key)->hi;
 }
 
-uint32_t dist_cache_find(struct dist_cache *cache, struct nx_hash128 key, uint32_t raw_len)
+uint32_t dist_cache_find(struct dist_cache *cache, struct nx_hash128 key)
 {
-    struct lookup wanted = {.key = key, .raw_len = raw_len};
-    uint32_t ref = nx_index_find(&cache->index, key.lo, entry_is, &wanted, cache);
+    uint32_t ref = nx_index_find(&cache->index, key.lo, entry_is, &key, cache);
     if (ref == NX_INDEX_NONE)
         return DIST_NO_REF;
-    cache->entries[ref].used = true;
-    return ref;
-}
-
-static bool grow(struct dist_cache *cache)
-{
-    size_t wanted = cache->capacity ? cache->capacity * 2 : MIN_ENTRIES;
-    if (wanted > cache->max_count)
-        wanted = cache->max_count;
-    struct entry *entries = nx_realloc_array(cache->entries, wanted, sizeof *entries);
-    if (!entries)
-        return false;
-    cache->entries = entries;
-    cache->capacity = wanted;
-    return true;
-}
-
-static uint32_t evict(struct dist_cache *cache)
-{
-    for (;;) {
-        if (cache->hand >= cache->count)
-            cache->hand = 0;
-        struct entry *entry = &cache->entries[cache->hand];
-        if (!entry->used)
-            break;
-        entry->used = false;
-        cache->hand++;
-    }
-    uint32_t ref = (uint32_t)cache->hand++;
-    bool removed = nx_index_remove(&cache->index, cache->entries[ref].key.lo, ref);
-    assert(removed);
-    (void)removed;
-    cache->evictions++;
-    return ref;
-}
-
-/* The place of a removed entry whose successor could not be indexed: filled by the last one. */
-static void close_gap(struct dist_cache *cache, uint32_t ref)
-{
-    uint32_t last = (uint32_t)--cache->count;
-    if (ref == last)
-        return;
-    /* Removing first leaves room in the index, so the insertion cannot fail. */
-    bool removed = nx_index_remove(&cache->index, cache->entries[last].key.lo, last);
-    assert(removed);
-    (void)removed;
-    cache->entries[ref] = cache->entries[last];
-    enum nx_err err = nx_index_insert(&cache->index, cache->entries[ref].key.lo, ref);
-    assert(!err);
-    (void)err;
-}
-
-uint32_t dist_cache_insert(struct dist_cache *cache, struct nx_hash128 key, uint32_t raw_len,
-                           struct nx_series_id id)
-{
-    uint32_t ref;
-    if (cache->count < cache->max_count) {
-        if (cache->count == cache->capacity && !grow(cache))
-            return DIST_NO_REF;
-        ref = (uint32_t)cache->count++;
-    } else {
-        ref = evict(cache);
-    }
-    if (nx_index_insert(&cache->index, key.lo, ref)) {
-        close_gap(cache, ref);
-        return DIST_NO_REF;
-    }
-    struct entry *entry = &cache->entries[ref];
-    memset(entry, 0, sizeof *entry);
-    entry->key = key;
-    entry->id = id;
-    entry->raw_len = raw_len;
+    struct entry *entry = entry_at(cache, ref);
+    if (!atomic_load_explicit(&entry->used, memory_order_relaxed))
+        atomic_store_explicit(&entry->used, true, memory_order_relaxed);
     return ref;
 }
 
 struct nx_series_id dist_cache_id(const struct dist_cache *cache, uint32_t ref)
 {
     assert(ref < cache->count);
-    return cache->entries[ref].id;
+    return entry_at(cache, ref)->id;
 }
 
 static struct entry *entry_of(const struct dist_cache *cache, uint32_t ref, struct nx_hash128 key)
 {
-    if (ref >= cache->count || !key_eq(cache->entries[ref].key, key))
+    if (ref >= cache->count)
         return NULL;
-    return &cache->entries[ref];
+    struct entry *entry = entry_at(cache, ref);
+    return entry->key_hi == key.hi && entry->key_tag == nx_index_tag(key.lo) ? entry : NULL;
 }
 
-static size_t find_life(const struct entry *entry, uint16_t life)
+static size_t find_life(const struct life_set *set, uint16_t life)
 {
     size_t i = 0;
-    while (i < DIST_CACHE_LIVES && entry->lives[i] != life)
+    while (i < DIST_CACHE_LIVES && set->lives[i] != life)
         i++;
     return i;
 }
@@ -187,52 +161,165 @@ bool dist_cache_knows(const struct dist_cache *cache, uint32_t ref, struct nx_ha
                       uint16_t life)
 {
     const struct entry *entry = entry_of(cache, ref, key);
-    return life && entry && find_life(entry, life) < DIST_CACHE_LIVES;
+    return life && entry && find_life(&cache->sets[entry->lives], life) < DIST_CACHE_LIVES;
+}
+
+/* --- entries that come and go --- */
+
+static bool add_page(struct dist_cache *cache)
+{
+    if (nx_grow(&cache->pages, &cache->page_capacity, cache->page_count + 1,
+                sizeof(struct entry *)))
+        return false;
+    struct entry *page = nx_alloc_array(PAGE_ENTRIES, sizeof *page);
+    if (!page)
+        return false;
+    cache->pages[cache->page_count++] = page;
+    return true;
+}
+
+static uint32_t evict(struct dist_cache *cache)
+{
+    for (;;) {
+        if (cache->hand >= cache->count)
+            cache->hand = 0;
+        struct entry *entry = entry_at(cache, cache->hand);
+        if (!atomic_load_explicit(&entry->used, memory_order_relaxed))
+            break;
+        atomic_store_explicit(&entry->used, false, memory_order_relaxed);
+        cache->hand++;
+    }
+    uint32_t ref = (uint32_t)cache->hand++;
+    /* not there only where indexing it failed */
+    (void)nx_index_remove_tagged(&cache->index, entry_at(cache, ref)->key_tag, ref);
+    cache->evictions++;
+    return ref;
+}
+
+static uint32_t insert(struct dist_cache *cache, struct nx_hash128 key, struct nx_series_id id)
+{
+    uint32_t ref = nx_index_find(&cache->index, key.lo, entry_is, &key, cache);
+    if (ref != NX_INDEX_NONE)
+        return ref; /* another worker has seen it meanwhile */
+    if (cache->count < cache->max_count) {
+        if (cache->count == cache->page_count * PAGE_ENTRIES && !add_page(cache))
+            return DIST_NO_REF;
+        ref = (uint32_t)cache->count;
+    } else {
+        ref = evict(cache);
+    }
+    struct entry *entry = entry_at(cache, ref);
+    *entry = (struct entry){.id = id, .key_hi = key.hi, .key_tag = nx_index_tag(key.lo)};
+    if (nx_index_insert(&cache->index, key.lo, ref))
+        return DIST_NO_REF; /* a place that was another's waits, unused, for the hand */
+    if (ref == cache->count)
+        cache->count++;
+    return ref;
+}
+
+uint32_t dist_cache_insert(struct dist_cache *cache, struct nx_hash128 key, struct nx_series_id id)
+{
+    pthread_rwlock_wrlock(&cache->lock);
+    uint32_t ref = insert(cache, key, id);
+    pthread_rwlock_unlock(&cache->lock);
+    return ref;
+}
+
+/* --- confirmations --- */
+
+static uint64_t set_hash(const struct life_set *set)
+{
+    return nx_hash64(set, sizeof *set);
+}
+
+static bool set_is(uint32_t ref, const void *key, const void *user)
+{
+    const struct dist_cache *cache = user;
+    return memcmp(&cache->sets[ref], key, sizeof cache->sets[ref]) == 0;
+}
+
+static void forget_all(struct dist_cache *cache)
+{
+    for (size_t i = 0; i < cache->count; i++)
+        entry_at(cache, i)->lives = 0;
+    enum nx_err err = sets_begin(cache);
+    assert(!err); /* there is room for one */
+    (void)err;
+}
+
+/* Gives the entry the set of those lives; without memory it keeps its own. */
+static void set_lives(struct dist_cache *cache, struct entry *entry, const struct life_set *set)
+{
+    if (set->lives[0] == 0) {
+        entry->lives = 0;
+        return;
+    }
+    uint32_t found = nx_index_find(&cache->set_index, set_hash(set), set_is, set, cache);
+    if (found == NX_INDEX_NONE) {
+        if (cache->set_count == MAX_SETS)
+            forget_all(cache);
+        if (nx_grow(&cache->sets, &cache->set_capacity, cache->set_count + 1,
+                    sizeof *cache->sets) ||
+            nx_index_insert(&cache->set_index, set_hash(set), (uint32_t)cache->set_count))
+            return;
+        found = (uint32_t)cache->set_count++;
+        cache->sets[found] = *set;
+    }
+    entry->lives = (uint16_t)found;
 }
 
 void dist_cache_confirm(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
                         uint16_t life)
 {
+    pthread_rwlock_wrlock(&cache->lock);
     struct entry *entry = entry_of(cache, ref, key);
-    if (!life || !entry || find_life(entry, life) < DIST_CACHE_LIVES)
-        return;
-    size_t slot = find_life(entry, 0);
-    if (slot == DIST_CACHE_LIVES) { /* the oldest is a life that has ended, or an owner that was */
-        memmove(&entry->lives[0], &entry->lives[1], sizeof entry->lives - sizeof entry->lives[0]);
-        slot = DIST_CACHE_LIVES - 1;
+    if (life && entry && find_life(&cache->sets[entry->lives], life) == DIST_CACHE_LIVES) {
+        struct life_set set = cache->sets[entry->lives];
+        size_t slot = find_life(&set, 0);
+        if (slot == DIST_CACHE_LIVES) {
+            /* the oldest is a life that has ended, or an owner that was */
+            memmove(&set.lives[0], &set.lives[1], sizeof set.lives - sizeof set.lives[0]);
+            slot = DIST_CACHE_LIVES - 1;
+        }
+        set.lives[slot] = life;
+        set_lives(cache, entry, &set);
     }
-    entry->lives[slot] = life;
+    pthread_rwlock_unlock(&cache->lock);
 }
 
 void dist_cache_forget(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key, uint16_t life)
 {
+    pthread_rwlock_wrlock(&cache->lock);
     struct entry *entry = entry_of(cache, ref, key);
-    size_t slot = entry && life ? find_life(entry, life) : DIST_CACHE_LIVES;
-    if (slot == DIST_CACHE_LIVES)
-        return;
-    memmove(&entry->lives[slot], &entry->lives[slot + 1],
-            (DIST_CACHE_LIVES - 1 - slot) * sizeof entry->lives[0]);
-    entry->lives[DIST_CACHE_LIVES - 1] = 0;
+    size_t slot = entry && life ? find_life(&cache->sets[entry->lives], life) : DIST_CACHE_LIVES;
+    if (slot < DIST_CACHE_LIVES) {
+        struct life_set set = cache->sets[entry->lives];
+        memmove(&set.lives[slot], &set.lives[slot + 1],
+                (DIST_CACHE_LIVES - 1 - slot) * sizeof set.lives[0]);
+        set.lives[DIST_CACHE_LIVES - 1] = 0;
+        entry->lives = 0; /* also where there is no memory for the smaller set */
+        set_lives(cache, entry, &set);
+    }
+    pthread_rwlock_unlock(&cache->lock);
 }
 
 void dist_cache_forget_all(struct dist_cache *cache)
 {
-    for (size_t i = 0; i < cache->count; i++)
-        memset(cache->entries[i].lives, 0, sizeof cache->entries[i].lives);
+    pthread_rwlock_wrlock(&cache->lock);
+    forget_all(cache);
+    pthread_rwlock_unlock(&cache->lock);
 }
 
-size_t dist_cache_count(const struct dist_cache *cache)
+struct dist_cache_stats dist_cache_stats(struct dist_cache *cache)
 {
-    return cache->count;
-}
-
-size_t dist_cache_memory_bytes(const struct dist_cache *cache)
-{
-    return sizeof *cache + cache->capacity * sizeof *cache->entries +
-           nx_index_memory_bytes(&cache->index);
-}
-
-uint64_t dist_cache_evictions(const struct dist_cache *cache)
-{
-    return cache->evictions;
+    pthread_rwlock_rdlock(&cache->lock);
+    struct dist_cache_stats stats = {
+        .series = cache->count,
+        .bytes = sizeof *cache + cache->page_count * PAGE_ENTRIES * sizeof(struct entry) +
+                 cache->page_capacity * sizeof(struct entry *) +
+                 cache->set_capacity * sizeof(struct life_set) +
+                 nx_index_memory_bytes(&cache->index) + nx_index_memory_bytes(&cache->set_index),
+        .evictions = cache->evictions};
+    pthread_rwlock_unlock(&cache->lock);
+    return stats;
 }

@@ -40,7 +40,7 @@ static const struct nx_setting dist_rows[] = {
      .offset = FIELD(series_cache_bytes),
      .min = 1 << 16,
      .max = INT64_MAX,
-     .help = "Memory for the identities of series seen lately, all workers together; about 100 "
+     .help = "Memory for the identities of series seen lately, all workers together; about 44 "
              "bytes a series."},
     {.key = "limits.max-label-names",
      .type = NX_SETTING_INT,

@@ -128,16 +128,6 @@ static void count_batch(const struct dist_batch *batch, uint64_t counts[DIST_KIN
         counts[DIST_KIND_METADATA] += !batch->metadata[i].refused;
 }
 
-static void publish_cache(struct dist_worker *worker)
-{
-    atomic_store_explicit(&worker->cache_series, dist_cache_count(worker->cache),
-                          memory_order_relaxed);
-    atomic_store_explicit(&worker->cache_bytes, dist_cache_memory_bytes(worker->cache),
-                          memory_order_relaxed);
-    atomic_store_explicit(&worker->cache_evictions, dist_cache_evictions(worker->cache),
-                          memory_order_relaxed);
-}
-
 static enum nx_err decode(struct write_request *request, size_t decoded_len,
                           struct dist_batch *batch, struct nx_fail *fail)
 {
@@ -162,7 +152,7 @@ static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
     struct dist_worker *worker = request->worker;
     struct distributor *dist = worker->dist;
     struct dist_resolver resolver = {.settings = dist->deps.settings,
-                                     .cache = worker->cache,
+                                     .cache = dist->cache,
                                      .read_labels = dist_rw1_labels,
                                      .tenant = tenant,
                                      .now_ms = nx_now_ms(dist->deps.clock)};
@@ -174,7 +164,6 @@ static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
     nx_metric_add(dist->metrics, DIST_METRIC_CACHE_REQUESTS, DIST_CACHE_MISS,
                   (double)resolver.misses);
     dist_metrics_refusals(dist->metrics, &request->refusals);
-    publish_cache(worker);
     count_batch(batch, request->valid);
     return err;
 }

@@ -1,8 +1,11 @@
 /* An open-addressing index from a 64-bit hash to a 32-bit reference that the caller gives meaning
- * to (usually a position in an array of its own). Linear probing, load at most 3/4, deletion by
- * backward shift. A slot is 8 bytes: the reference and 32 mixed bits of the hash, from which its
- * place follows, so that growing asks nothing of the caller. NX_INDEX_NONE is no reference. One
- * thread. */
+ * to (usually a position in an array of its own). Linear probing, deletion by backward shift. A
+ * slot is 8 bytes: the reference and 32 mixed bits of the hash, from which its place follows, so
+ * that growing asks nothing of the caller. NX_INDEX_NONE is no reference. One thread.
+ *
+ * A small index is one table that doubles (load at most 3/4). A large one is NX_INDEX_PARTS tables,
+ * each grown by an eighth at a load of 4/5, one at a time: never are two copies of the index in
+ * memory, and an entry costs 10 to 12 bytes. */
 #ifndef NX_BASE_INDEX_H
 #define NX_BASE_INDEX_H
 
@@ -13,15 +16,23 @@
 #include "common/base/err.h"
 
 #define NX_INDEX_NONE UINT32_MAX
+#define NX_INDEX_PARTS_BITS 8
+#define NX_INDEX_PARTS (1u << NX_INDEX_PARTS_BITS)
 
 struct nx_index_slot {
     uint32_t tag;
     uint32_t ref; /* NX_INDEX_NONE: free */
 };
 
-struct nx_index {
+struct nx_index_table {
     struct nx_index_slot *slots;
-    size_t mask; /* number of slots - 1 */
+    uint32_t size;
+    uint32_t count;
+};
+
+struct nx_index {
+    struct nx_index_table whole;  /* while it is small */
+    struct nx_index_table *parts; /* NX_INDEX_PARTS, by the highest bits of the tag; or NULL */
     size_t count;
 };
 
@@ -35,23 +46,38 @@ static inline uint32_t nx_index_tag(uint64_t hash)
 {
     return (uint32_t)((hash * UINT64_C(0x9E3779B97F4A7C15)) >> 32);
 }
+/* Where the search for a tag begins: its bits below those that chose the part, scaled to the size,
+ * so that the entries of a table are in the order of their tags and any size will do. */
+static inline uint32_t nx_index_home(uint32_t tag, uint32_t size, bool in_part)
+{
+    uint32_t bits = in_part ? tag << NX_INDEX_PARTS_BITS : tag;
+    return (uint32_t)(((uint64_t)bits * size) >> 32);
+}
 /* The reference of the equal entry, or NX_INDEX_NONE. Inline, so that `eq` is too. */
 static inline uint32_t nx_index_find(const struct nx_index *index, uint64_t hash, nx_index_eq eq,
                                      const void *key, const void *user)
 {
-    if (index->count == 0)
-        return NX_INDEX_NONE;
     uint32_t tag = nx_index_tag(hash);
-    for (size_t i = tag & index->mask;; i = (i + 1) & index->mask) {
-        struct nx_index_slot slot = index->slots[i];
+    const struct nx_index_table *table =
+        index->parts ? &index->parts[tag >> (32 - NX_INDEX_PARTS_BITS)] : &index->whole;
+    if (table->count == 0)
+        return NX_INDEX_NONE;
+    uint32_t i = nx_index_home(tag, table->size, index->parts != NULL);
+    for (;;) {
+        struct nx_index_slot slot = table->slots[i];
         if (slot.ref == NX_INDEX_NONE || (slot.tag == tag && eq(slot.ref, key, user)))
             return slot.ref;
+        if (++i == table->size)
+            i = 0;
     }
 }
-/* The caller has looked: there is no equal entry. NX_ERR_LIMIT beyond 3 * 2^30 entries. */
+/* The caller has looked: there is no equal entry. NX_ERR_LIMIT beyond 3 * 10^9 entries. */
 enum nx_err nx_index_insert(struct nx_index *index, uint64_t hash, uint32_t ref) NX_WARN_UNUSED;
-/* Removes the slot that holds exactly `ref` under `hash`; false where there is none. */
+/* Removes the slot that holds exactly `ref` under `hash`; false where there is none. Gives no
+ * memory back, so that inserting as much again needs none. */
 bool nx_index_remove(struct nx_index *index, uint64_t hash, uint32_t ref);
+/* The same, for callers that have kept nx_index_tag(hash) only. */
+bool nx_index_remove_tagged(struct nx_index *index, uint32_t tag, uint32_t ref);
 size_t nx_index_memory_bytes(const struct nx_index *index);
 
 #endif

@@ -102,11 +102,78 @@ static void memory_stays_within_load_bounds(void **state)
     (void)state;
     struct nx_index index;
     nx_index_init(&index);
-    for (uint32_t i = 0; i < 100000; i++)
+    for (uint32_t i = 0; i < 400000; i++)
         assert_int_equal(nx_index_insert(&index, i * UINT64_C(0x123456789abcdef), i), NX_OK);
     size_t bytes = nx_index_memory_bytes(&index);
-    assert_true(bytes >= 100000 * 8 * 4 / 3 && bytes <= 100000 * 8 * 8 / 3);
+    assert_in_range(bytes, 400000 * 10, 400000 * 12);
     nx_index_release(&index);
+}
+
+/* Through the division into parts, and back to nothing. */
+static void large_index_keeps_every_entry(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 60000 };
+    struct nx_index index;
+    struct nx_rand rand;
+    uint64_t *numbers = nx_alloc_array(ENTRIES, sizeof *numbers);
+    assert_non_null(numbers);
+    nx_rand_seeded(&rand, 17);
+    nx_index_init(&index);
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        numbers[i] = nx_rand_u64(&rand) << (i % 3 * 8); /* some with poor low bits */
+        assert_int_equal(nx_index_insert(&index, numbers[i], i), NX_OK);
+        if (i % 7 == 0) {
+            assert_true(nx_index_remove_tagged(&index, nx_index_tag(numbers[i]), i));
+            assert_int_equal(nx_index_insert(&index, numbers[i], i), NX_OK);
+        }
+    }
+    assert_non_null(index.parts);
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        assert_int_equal(find(&index, numbers[i], numbers[i], numbers), i);
+    for (uint32_t i = 0; i < ENTRIES; i += 2)
+        assert_true(nx_index_remove(&index, numbers[i], i));
+    for (uint32_t i = 0; i < ENTRIES; i++)
+        assert_int_equal(find(&index, numbers[i], numbers[i], numbers), i % 2 ? i : NX_INDEX_NONE);
+    assert_int_equal(index.count, ENTRIES / 2);
+    nx_index_clear(&index);
+    assert_int_equal(find(&index, numbers[1], numbers[1], numbers), NX_INDEX_NONE);
+    nx_index_release(&index);
+    nx_free(numbers);
+}
+
+static bool fail_nth(size_t size_bytes, void *user)
+{
+    (void)size_bytes;
+    size_t *left = user;
+    return (*left)-- != 0;
+}
+
+static void division_without_memory_keeps_the_index(void **state)
+{
+    (void)state;
+    enum { ENTRIES = 12289 }; /* the last one makes it divide */
+    for (size_t n = 0; n < 400; n += n < 4 ? 1 : 61) {
+        struct nx_index index;
+        nx_index_init(&index);
+        uint64_t *numbers = nx_alloc_array(ENTRIES, sizeof *numbers);
+        assert_non_null(numbers);
+        for (uint32_t i = 0; i < ENTRIES; i++)
+            numbers[i] = i * UINT64_C(0x123456789abcdef);
+        for (uint32_t i = 0; i + 1 < ENTRIES; i++)
+            assert_int_equal(nx_index_insert(&index, numbers[i], i), NX_OK);
+        assert_null(index.parts);
+        size_t left = n;
+        nx_alloc_set_hook(fail_nth, &left);
+        enum nx_err err = nx_index_insert(&index, numbers[ENTRIES - 1], ENTRIES - 1);
+        nx_alloc_set_hook(NULL, NULL);
+        assert_int_equal(err, NX_ERR_NOMEM);
+        for (uint32_t i = 0; i < ENTRIES; i++)
+            assert_int_equal(find(&index, numbers[i], numbers[i], numbers),
+                             i + 1 < ENTRIES ? i : NX_INDEX_NONE);
+        nx_index_release(&index);
+        nx_free(numbers);
+    }
 }
 
 static bool fail_all(size_t size_bytes, void *user)
@@ -143,6 +210,8 @@ int main(void)
         cmocka_unit_test(entries_with_one_hash_are_told_apart),
         cmocka_unit_test(random_edits_match_a_model),
         cmocka_unit_test(memory_stays_within_load_bounds),
+        cmocka_unit_test(large_index_keeps_every_entry),
+        cmocka_unit_test(division_without_memory_keeps_the_index),
         cmocka_unit_test(insert_without_memory_keeps_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -119,7 +119,7 @@ static void labels_interleaved_with_samples_are_not_cached(void **state)
     assert_int_equal(resolve(f), NX_OK);
     assert_int_equal(resolve(f), NX_OK);
     assert_int_equal(f->resolver.hits, 0);
-    assert_int_equal(dist_cache_count(f->cache), 0);
+    assert_int_equal(dist_cache_stats(f->cache).series, 0);
     assert_int_equal(f->batch.series[0].cache_ref, DIST_NO_REF);
     assert_false(f->batch.series[0].refused);
 }

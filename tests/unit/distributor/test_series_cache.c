@@ -1,5 +1,9 @@
 #include "distributor/series_cache.h"
 
+#include <pthread.h>
+
+#include "common/base/index.h"
+
 #include "tests/unit/distributor/dist_test.h"
 
 static struct nx_hash128 key_of(uint64_t n)
@@ -12,22 +16,30 @@ static struct nx_series_id id_of(uint64_t n)
     return (struct nx_series_id){.hi = n, .lo = ~n};
 }
 
+static uint32_t find(struct dist_cache *cache, struct nx_hash128 key)
+{
+    dist_cache_read_begin(cache);
+    uint32_t ref = dist_cache_find(cache, key);
+    dist_cache_read_end(cache);
+    return ref;
+}
+
 static void cache_finds_what_was_put_in(void **state)
 {
     (void)state;
     struct dist_cache *cache = NULL;
     assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
     for (uint64_t n = 0; n < 5000; n++) {
-        assert_int_equal(dist_cache_find(cache, key_of(n), 10), DIST_NO_REF);
-        assert_int_not_equal(dist_cache_insert(cache, key_of(n), 10, id_of(n)), DIST_NO_REF);
+        assert_int_equal(find(cache, key_of(n)), DIST_NO_REF);
+        assert_int_not_equal(dist_cache_insert(cache, key_of(n), id_of(n)), DIST_NO_REF);
     }
-    assert_int_equal(dist_cache_count(cache), 5000);
+    assert_int_equal(dist_cache_stats(cache).series, 5000);
     for (uint64_t n = 0; n < 5000; n++) {
-        uint32_t ref = dist_cache_find(cache, key_of(n), 10);
+        uint32_t ref = find(cache, key_of(n));
         assert_int_not_equal(ref, DIST_NO_REF);
         assert_true(nx_series_id_eq(dist_cache_id(cache, ref), id_of(n)));
     }
-    assert_int_equal(dist_cache_find(cache, key_of(5000), 10), DIST_NO_REF);
+    assert_int_equal(find(cache, key_of(5000)), DIST_NO_REF);
     dist_cache_free(cache);
 }
 
@@ -37,17 +49,14 @@ static void cache_every_part_of_the_key_counts(void **state)
     struct dist_cache *cache = NULL;
     assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
     struct nx_hash128 key = {.hi = 1, .lo = 2};
-    assert_int_not_equal(dist_cache_insert(cache, key, 10, id_of(1)), DIST_NO_REF);
-    assert_int_not_equal(dist_cache_find(cache, key, 10), DIST_NO_REF);
-    assert_int_equal(dist_cache_find(cache, key, 11), DIST_NO_REF);
-    assert_int_equal(dist_cache_find(cache, (struct nx_hash128){.hi = 9, .lo = 2}, 10),
-                     DIST_NO_REF);
-    assert_int_equal(dist_cache_find(cache, (struct nx_hash128){.hi = 1, .lo = 9}, 10),
-                     DIST_NO_REF);
+    assert_int_not_equal(dist_cache_insert(cache, key, id_of(1)), DIST_NO_REF);
+    assert_int_not_equal(find(cache, key), DIST_NO_REF);
+    assert_int_equal(find(cache, (struct nx_hash128){.hi = 9, .lo = 2}), DIST_NO_REF);
+    assert_int_equal(find(cache, (struct nx_hash128){.hi = 1, .lo = 9}), DIST_NO_REF);
     /* The same low half is the same slot: both live side by side. */
-    assert_int_not_equal(
-        dist_cache_insert(cache, (struct nx_hash128){.hi = 9, .lo = 2}, 10, id_of(2)), DIST_NO_REF);
-    assert_true(nx_series_id_eq(dist_cache_id(cache, dist_cache_find(cache, key, 10)), id_of(1)));
+    assert_int_not_equal(dist_cache_insert(cache, (struct nx_hash128){.hi = 9, .lo = 2}, id_of(2)),
+                         DIST_NO_REF);
+    assert_true(nx_series_id_eq(dist_cache_id(cache, find(cache, key)), id_of(1)));
     dist_cache_free(cache);
 }
 
@@ -58,6 +67,7 @@ static void cache_tenants_do_not_share_keys(void **state)
     struct nx_hash128 a = dist_cache_key(nx_hash128("a", 1), raw);
     struct nx_hash128 b = dist_cache_key(nx_hash128("b", 1), raw);
     assert_true(a.hi != b.hi && a.lo != b.lo);
+    assert_true(nx_index_tag(a.lo) != nx_index_tag(b.lo));
 }
 
 static void cache_full_evicts_what_was_not_used(void **state)
@@ -67,27 +77,27 @@ static void cache_full_evicts_what_was_not_used(void **state)
     size_t max = 64 << 10;
     assert_int_equal(dist_cache_new(max, &cache), NX_OK);
     uint64_t n = 0;
-    for (; dist_cache_evictions(cache) == 0; n++)
-        assert_int_not_equal(dist_cache_insert(cache, key_of(n), 1, id_of(n)), DIST_NO_REF);
-    size_t capacity = dist_cache_count(cache);
+    for (; dist_cache_stats(cache).evictions == 0; n++)
+        assert_int_not_equal(dist_cache_insert(cache, key_of(n), id_of(n)), DIST_NO_REF);
+    size_t capacity = dist_cache_stats(cache).series;
     assert_true(capacity > 500);
     /* A hot set of a quarter, used between any two insertions of a cold stream, stays. */
     for (uint64_t hot = 0; hot < capacity / 4; hot++) {
-        if (dist_cache_find(cache, key_of(1000000 + hot), 1) == DIST_NO_REF)
-            (void)dist_cache_insert(cache, key_of(1000000 + hot), 1, id_of(hot));
+        if (find(cache, key_of(1000000 + hot)) == DIST_NO_REF)
+            (void)dist_cache_insert(cache, key_of(1000000 + hot), id_of(hot));
     }
     size_t misses = 0;
     for (uint64_t i = 0; i < capacity * 8; i++) {
-        (void)dist_cache_insert(cache, key_of(2000000 + i), 1, id_of(i));
+        (void)dist_cache_insert(cache, key_of(2000000 + i), id_of(i));
         uint64_t hot = i % (capacity / 4);
-        if (dist_cache_find(cache, key_of(1000000 + hot), 1) == DIST_NO_REF) {
+        if (find(cache, key_of(1000000 + hot)) == DIST_NO_REF) {
             misses++;
-            (void)dist_cache_insert(cache, key_of(1000000 + hot), 1, id_of(hot));
+            (void)dist_cache_insert(cache, key_of(1000000 + hot), id_of(hot));
         }
     }
     assert_true(misses < capacity / 16);
-    assert_int_equal(dist_cache_count(cache), capacity);
-    assert_true(dist_cache_memory_bytes(cache) <= max + 1024);
+    assert_int_equal(dist_cache_stats(cache).series, capacity);
+    assert_true(dist_cache_stats(cache).bytes <= max + 10240);
     dist_cache_free(cache);
 }
 
@@ -101,9 +111,9 @@ static void cache_against_a_model_under_eviction_never_lies(void **state)
     for (size_t i = 0; i < 100000; i++) {
         uint64_t n = nx_rand_below(&rand, 600);
         uint16_t life = (uint16_t)(1 + n % 5);
-        uint32_t ref = dist_cache_find(cache, key_of(n), 7);
+        uint32_t ref = find(cache, key_of(n));
         if (ref == DIST_NO_REF) {
-            ref = dist_cache_insert(cache, key_of(n), 7, id_of(n));
+            ref = dist_cache_insert(cache, key_of(n), id_of(n));
             assert_false(dist_cache_knows(cache, ref, key_of(n), life));
         }
         assert_true(nx_series_id_eq(dist_cache_id(cache, ref), id_of(n)));
@@ -121,7 +131,7 @@ static void cache_confirmations_come_and_go(void **state)
     struct dist_cache *cache = NULL;
     assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
     struct nx_hash128 key = key_of(1);
-    uint32_t ref = dist_cache_insert(cache, key, 1, id_of(1));
+    uint32_t ref = dist_cache_insert(cache, key, id_of(1));
     assert_false(dist_cache_knows(cache, ref, key, 0));
     dist_cache_confirm(cache, ref, key, 0);
     assert_false(dist_cache_knows(cache, ref, key, 0));
@@ -142,7 +152,69 @@ static void cache_confirmations_come_and_go(void **state)
     assert_false(dist_cache_knows(cache, DIST_NO_REF, key, 4));
     dist_cache_forget_all(cache);
     assert_false(dist_cache_knows(cache, ref, key, 4));
-    assert_int_equal(dist_cache_find(cache, key, 1), ref);
+    assert_int_equal(find(cache, key), ref);
+    dist_cache_free(cache);
+}
+
+/* More sets of lives than there are numbers for: confirmations are lost, never wrong. */
+static void cache_sets_that_run_out_begin_anew(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    assert_int_equal(dist_cache_new(1 << 20, &cache), NX_OK);
+    uint32_t first = dist_cache_insert(cache, key_of(0), id_of(0));
+    uint32_t other = dist_cache_insert(cache, key_of(1), id_of(1));
+    dist_cache_confirm(cache, first, key_of(0), 7);
+    for (uint32_t i = 0; i < 70000; i++) {
+        dist_cache_confirm(cache, other, key_of(1), (uint16_t)(1 + i % 300));
+        dist_cache_confirm(cache, other, key_of(1), (uint16_t)(1 + i / 300));
+        assert_true(dist_cache_knows(cache, other, key_of(1), (uint16_t)(1 + i / 300)));
+    }
+    assert_false(dist_cache_knows(cache, first, key_of(0), 7));
+    dist_cache_confirm(cache, first, key_of(0), 8);
+    assert_true(dist_cache_knows(cache, first, key_of(0), 8));
+    dist_cache_free(cache);
+}
+
+struct crowd {
+    struct dist_cache *cache;
+    uint64_t seed;
+};
+
+static void *use_cache(void *user)
+{
+    struct crowd *crowd = user;
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, crowd->seed);
+    for (int i = 0; i < 3000; i++) {
+        uint64_t n = nx_rand_below(&rand, 500);
+        dist_cache_read_begin(crowd->cache);
+        uint32_t ref = dist_cache_find(crowd->cache, key_of(n));
+        if (ref != DIST_NO_REF)
+            assert_true(nx_series_id_eq(dist_cache_id(crowd->cache, ref), id_of(n)));
+        (void)dist_cache_knows(crowd->cache, ref, key_of(n), 1);
+        dist_cache_read_end(crowd->cache);
+        if (ref == DIST_NO_REF)
+            ref = dist_cache_insert(crowd->cache, key_of(n), id_of(n));
+        dist_cache_confirm(crowd->cache, ref, key_of(n), (uint16_t)(1 + n % 3));
+    }
+    return NULL;
+}
+
+static void cache_used_by_many_threads_never_lies(void **state)
+{
+    (void)state;
+    struct dist_cache *cache = NULL;
+    pthread_t threads[4];
+    struct crowd crowds[4];
+    assert_int_equal(dist_cache_new(16 << 10, &cache), NX_OK);
+    for (size_t i = 0; i < 4; i++) {
+        crowds[i] = (struct crowd){.cache = cache, .seed = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, use_cache, &crowds[i]), 0);
+    }
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_in_range(dist_cache_stats(cache).series, 300, 500);
     dist_cache_free(cache);
 }
 
@@ -158,13 +230,13 @@ static void cache_out_of_memory_keeps_what_it_has(void **state)
         test_fail_allocation(n);
         size_t kept = 0;
         for (uint64_t k = 0; k < 300; k++)
-            kept += dist_cache_insert(cache, key_of(k), 1, id_of(k)) != DIST_NO_REF;
+            kept += dist_cache_insert(cache, key_of(k), id_of(k)) != DIST_NO_REF;
         test_fail_allocation(0);
         assert_true(kept >= 298);
-        assert_int_equal(dist_cache_count(cache), kept);
+        assert_int_equal(dist_cache_stats(cache).series, kept);
         size_t found = 0;
         for (uint64_t k = 0; k < 300; k++) {
-            uint32_t ref = dist_cache_find(cache, key_of(k), 1);
+            uint32_t ref = find(cache, key_of(k));
             found += ref != DIST_NO_REF;
             assert_true(ref == DIST_NO_REF || nx_series_id_eq(dist_cache_id(cache, ref), id_of(k)));
         }
@@ -182,6 +254,8 @@ int main(void)
         cmocka_unit_test(cache_full_evicts_what_was_not_used),
         cmocka_unit_test(cache_against_a_model_under_eviction_never_lies),
         cmocka_unit_test(cache_confirmations_come_and_go),
+        cmocka_unit_test(cache_sets_that_run_out_begin_anew),
+        cmocka_unit_test(cache_used_by_many_threads_never_lies),
         cmocka_unit_test(cache_out_of_memory_keeps_what_it_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
