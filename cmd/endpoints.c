@@ -25,15 +25,28 @@ static void serve_healthy(struct nx_http_request *req, void *user)
     nx_http_respond(req, 200, "text/plain; charset=utf-8", NX_VIEW("Narthex is Healthy.\n"));
 }
 
+static void refuse_ready(struct nx_http_request *req, const struct cmd_process *process)
+{
+    struct nx_buf text;
+    nx_buf_init(&text, 1024);
+    nx_buf_append_str(&text, "Narthex is starting");
+    if (process->ing) {
+        nx_buf_append_str(&text, ": ");
+        ing_print_progress(process->ing, &text);
+    }
+    nx_buf_append_str(&text, ".\n");
+    nx_http_respond_buf(req, 503, "text/plain; charset=utf-8", &text);
+}
+
 static void serve_ready(struct nx_http_request *req, void *user)
 {
     struct cmd_process *process = user;
     if (atomic_load(&process->draining))
         nx_http_respond_text(req, 503, "Narthex is shutting down.");
-    else if (!atomic_load(&process->ready))
-        nx_http_respond_text(req, 503, "Narthex is starting.");
-    else
+    else if (atomic_load(&process->ready))
         nx_http_respond(req, 200, "text/plain; charset=utf-8", NX_VIEW("Narthex is Ready.\n"));
+    else
+        refuse_ready(req, process);
 }
 
 static void serve_cluster(struct nx_http_request *req, void *user)

@@ -1,9 +1,10 @@
-/* Set-up order: configuration, log, metrics, workers, HTTP, RPC, ring, ingester (replays its log),
- * distributor, querier, listen, start. The drain runs on worker 0 as a chain of steps, each calling
- * the next when it is done: HTTP stops taking requests and finishes those in flight, then
- * distributor, querier, ingester, ring, RPC clients and signal handles; the main thread then joins
- * the workers and frees everything in mirrored order. A start that failed half-way ends in the same
- * way, with the steps of what was never opened left out. */
+/* Set-up order: configuration, log, metrics, workers, HTTP, RPC, ingester, ring, distributor,
+ * querier, listen, start. The workers run from then on; the main thread brings the ingester's data
+ * back while requests for it are refused, and then declares the process ready. The drain runs on
+ * worker 0 as a chain of steps, each calling the next when it is done: HTTP stops taking requests
+ * and finishes those in flight, then distributor, querier, ingester, ring, RPC clients and signal
+ * handles; the main thread then joins the workers and frees everything in mirrored order. A start
+ * that failed half-way ends in the same way, with the steps of what was never opened left out. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -539,19 +540,42 @@ static enum nx_err open_process(struct cmd_process *process, struct nx_fail *fai
 
 static enum nx_err start_process(struct cmd_process *process)
 {
+    enum nx_err err = nx_ring_start(process->ring, process->clients[0]);
+    return err ? err : nx_workers_start(process->workers);
+}
+
+static void begin_drain_task(struct nx_task *task)
+{
+    begin_drain(NX_OWNER(struct cmd_process, begin, task));
+}
+
+/* On worker 0, as the drain is: one of them comes first. */
+static void serve_task(struct nx_task *task)
+{
+    struct cmd_process *process = NX_OWNER(struct cmd_process, begin, task);
+    if (atomic_load(&process->draining))
+        return;
     enum nx_err err = process->ing ? ing_start(process->ing) : NX_OK;
-    if (!err)
-        err = nx_ring_start(process->ring, process->clients[0]);
-    if (!err && process->ing)
+    if (err) {
+        nx_log(process->log, NX_LOG_ERROR, "cannot start", NX_E(err));
+        process->failed = true;
+        begin_drain(process);
+        return;
+    }
+    if (process->ing)
         nx_ring_set_self_state(process->ring, NX_MEMBER_ACTIVE);
-    if (!err)
-        err = nx_workers_start(process->workers);
-    if (err)
-        return err;
     atomic_store(&process->ready, true);
     nx_log(process->log, NX_LOG_INFO, "serving", NX_S("address", process->settings.listen),
            NX_S("node", process->settings.node_name), NX_S("version", NARTHEX_VERSION));
-    return NX_OK;
+}
+
+/* While the workers run. */
+static enum nx_err make_ready(struct cmd_process *process, struct nx_fail *fail)
+{
+    enum nx_err err = process->ing ? ing_recover(process->ing, fail) : NX_OK;
+    process->begin.run = err ? begin_drain_task : serve_task;
+    nx_worker_reply(nx_workers_at(process->workers, 0), &process->begin);
+    return err;
 }
 
 static void wait_stopped(struct cmd_process *process)
@@ -598,9 +622,14 @@ static int serve(struct cmd_process *process, int argc, char **argv)
         abandon(process);
         return err == NX_ERR_CONFIG ? 2 : 1;
     }
+    err = make_ready(process, &fail);
     wait_stopped(process);
+    if (err == NX_ERR_CLOSED)
+        err = NX_OK; /* stopped while it was starting */
+    if (err)
+        (void)fprintf(stderr, "narthex: cannot start: %s\n", nx_fail_text(&fail));
     nx_log(process->log, NX_LOG_INFO, "stopped");
-    return 0;
+    return err || process->failed ? 1 : 0;
 }
 
 int cmd_process_run(unsigned roles, int argc, char **argv)

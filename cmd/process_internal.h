@@ -32,7 +32,8 @@ struct cmd_process {
 
     uv_signal_t signals[3];
     size_t signals_open;
-    struct nx_task begin;     /* the drain's first step on worker 0 */
+    struct nx_task begin;     /* from the main thread to worker 0: the service, or the drain */
+    bool failed;              /* the start, on worker 0; read when it has stopped */
     struct nx_task next_step; /* brings a `done` from another worker back to worker 0 */
     struct client_close *client_closes;
     atomic_size_t clients_open;

@@ -7,9 +7,20 @@
 bool ing_enter(struct ingester *ing)
 {
     atomic_fetch_add(&ing->active, 1);
-    if (!atomic_load(&ing->stopping))
+    if (atomic_load(&ing->serving) && !atomic_load(&ing->stopping))
         return true;
     atomic_fetch_sub(&ing->active, 1);
+    return false;
+}
+
+bool ing_admit(struct ingester *ing, struct nx_rpc_request *req)
+{
+    if (ing_enter(ing))
+        return true;
+    if (atomic_load(&ing->stopping))
+        nx_rpc_reply_error(req, NX_ERR_CLOSED, "the ingester is stopping");
+    else
+        nx_rpc_reply_error(req, NX_ERR_UNAVAILABLE, "the ingester is starting");
     return false;
 }
 

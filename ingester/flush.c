@@ -264,10 +264,8 @@ static void request_run(struct nx_task *task)
 void ing_flush_handle(struct nx_rpc_request *req, void *user)
 {
     struct ingester *ing = user;
-    if (!ing_enter(ing)) {
-        nx_rpc_reply_error(req, NX_ERR_CLOSED, "the ingester is stopping");
+    if (!ing_admit(ing, req))
         return;
-    }
     struct request *request = nx_calloc(1, sizeof *request);
     if (!request) {
         nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));

@@ -1,4 +1,5 @@
-/* Set-up: directory, blocks, replay, logs, lanes, methods; tear-down in the opposite order, driven
+/* Set-up: directory, lanes, methods; then, while requests are refused already, blocks, replay and
+ * logs; tear-down in the opposite order, driven
  * on worker 0: no new requests, the flush ends, requests in flight end, the logs are synced and
  * closed on their workers, the lanes are joined. */
 #include "ingester/ingester.h"
@@ -88,6 +89,7 @@ static enum nx_err open_shards(struct ingester *ing)
         .clock = ing->deps.clock,
         .log = ing->deps.log,
         .metrics = ing->metrics,
+        .progress = &ing->progress,
         .wal_dir = ing->wal_dir,
         .blocks = ing->blocks,
         .shards = count,
@@ -131,15 +133,42 @@ static enum nx_err open_directory(struct ingester *ing, struct nx_fail *fail)
     if (!ing->wal_dir || !ing->blocks_dir)
         return NX_ERR_NOMEM;
     err = ing_datadir_incarnation(ing->deps.fs, dir, &ing->incarnation);
-    if (err == NX_OK)
-        err = ing_block_set_open(ing->deps.fs, ing->blocks_dir, ing->deps.log, ing->metrics,
-                                 &ing->blocks);
+    return err == NX_OK ? err
+                        : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
+}
+
+static enum nx_err recover(struct ingester *ing)
+{
+    const struct nx_fs *fs = ing->deps.fs;
+    ing_progress_begin(&ing->progress, ING_PHASE_BLOCKS, 0);
+    enum nx_err err =
+        ing_block_set_open(fs, ing->blocks_dir, ing->deps.log, ing->metrics, &ing->blocks);
     if (err == NX_OK)
         err = open_shards(ing);
     if (err == NX_OK)
-        err = ing->deps.fs->sync_dir(ing->deps.fs, dir);
-    return err == NX_OK ? err
-                        : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
+        err = fs->sync_dir(fs, ing->deps.settings->data_dir);
+    return err;
+}
+
+enum nx_err ing_recover(struct ingester *ing, struct nx_fail *fail)
+{
+    /* ing_stop waits for this as for a request */
+    atomic_fetch_add(&ing->active, 1);
+    enum nx_err err = atomic_load(&ing->stopping) ? NX_ERR_CLOSED : recover(ing);
+    if (err == NX_OK) {
+        ing_progress_begin(&ing->progress, ING_PHASE_SERVING, 0);
+        atomic_store(&ing->serving, true);
+    } else {
+        nx_fail_set(fail, err, "storage.data-dir %s: %s", ing->deps.settings->data_dir,
+                    nx_err_text(err));
+    }
+    ing_leave(ing);
+    return err;
+}
+
+void ing_print_progress(const struct ingester *ing, struct nx_buf *out)
+{
+    ing_progress_print(&ing->progress, out);
 }
 
 enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct nx_fail *fail)
@@ -151,6 +180,7 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
     nx_rand_system(&rand);
     ing->deps = *deps;
     ing->lock_fd = -1;
+    ing_progress_init(&ing->progress);
     ing->nonce = nx_rand_u64(&rand);
     ing->rules = (struct ing_window_rules){.window_ms = deps->settings->window_ms,
                                            .out_of_order_ms = deps->settings->out_of_order_ms};
@@ -212,7 +242,10 @@ static void on_log_closed(void *user)
 
 static void close_log(struct ing_fan_slot *slot)
 {
-    ing_log_close(slot->shard->log, on_log_closed, slot);
+    if (slot->shard->log)
+        ing_log_close(slot->shard->log, on_log_closed, slot);
+    else
+        on_log_closed(slot);
 }
 
 static void on_logs_closed(struct ing_fan *fan)
@@ -229,10 +262,20 @@ static void on_logs_closed(struct ing_fan *fan)
     done(user);
 }
 
+static void die_without_memory(struct ingester *ing)
+{
+    /* nothing acknowledged depends on an orderly end */
+    nx_log(ing->deps.log, NX_LOG_ERROR, "no memory to stop in order", NX_E(NX_ERR_NOMEM));
+    _exit(1);
+}
+
 static void on_poll_closed(uv_handle_t *handle)
 {
     struct stop *stop = handle->data;
     stop->fan.ing = stop->ing;
+    stop->fan.slots = nx_calloc(stop->ing->shard_count, sizeof *stop->fan.slots);
+    if (!stop->fan.slots)
+        die_without_memory(stop->ing);
     stop->fan.home = nx_workers_at(stop->ing->deps.workers, 0);
     stop->fan.run = close_log;
     stop->fan.done = on_logs_closed;
@@ -260,17 +303,13 @@ static void on_flush_stopped(void *user)
 void ing_stop(struct ingester *ing, void (*done)(void *user), void *user)
 {
     atomic_store(&ing->stopping, true);
+    atomic_store(&ing->progress.cancel, true);
     struct stop *stop = nx_calloc(1, sizeof *stop);
-    struct ing_fan_slot *slots = nx_calloc(ing->shard_count, sizeof *slots);
-    if (!stop || !slots) {
-        /* nothing acknowledged depends on an orderly end */
-        nx_log(ing->deps.log, NX_LOG_ERROR, "no memory to stop in order", NX_E(NX_ERR_NOMEM));
-        _exit(1);
-    }
+    if (!stop)
+        die_without_memory(ing);
     stop->ing = ing;
     stop->done = done;
     stop->user = user;
-    stop->fan.slots = slots;
     ing_flush_stop(ing->flush, on_flush_stopped, stop);
 }
 

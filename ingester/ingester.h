@@ -3,6 +3,7 @@
 #ifndef ING_INGESTER_H
 #define ING_INGESTER_H
 
+#include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/config/config.h"
 #include "common/ring/ring.h"
@@ -36,19 +37,26 @@ struct ing_deps {
     struct nx_telemetry *telemetry;
 };
 
-/* Locks and opens the data directory, reloads blocks and replays the log (blocking; progress is
- * logged), and registers its RPC methods. Before the workers start. */
+/* Locks the data directory, reads its identity and registers the RPC methods, which answer
+ * NX_ERR_UNAVAILABLE until ing_recover has ended. Before the workers start. */
 enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out,
                     struct nx_fail *fail) NX_WARN_UNUSED;
-/* Starts maintenance (flush, retention); on worker 0 or before the workers run. */
+/* Opens the blocks and replays the log, with a thread for each worker's shard; blocking, progress
+ * is logged. Once, on a thread that is no worker's, before the workers start or while they run.
+ * NX_ERR_CLOSED where ing_stop came first. */
+enum nx_err ing_recover(struct ingester *ing, struct nx_fail *fail) NX_WARN_UNUSED;
+/* Appends what ing_recover is doing, or "serving". Any thread. */
+void ing_print_progress(const struct ingester *ing, struct nx_buf *out);
+/* After ing_recover: starts maintenance (flush, retention); on worker 0 or before the workers run.
+ */
 enum nx_err ing_start(struct ingester *ing) NX_WARN_UNUSED;
 /* Identifies this life of the data directory: stays over restarts, changes when the disk was wiped.
  */
 uint64_t ing_incarnation(const struct ingester *ing);
 /* Settings marked reloadable have changed. Any thread. */
 void ing_reload(struct ingester *ing);
-/* After the HTTP server has stopped, on worker 0: waits for running jobs, syncs the log, closes its
- * handles; then `done`, on worker 0. */
+/* After the HTTP server has stopped, on worker 0: calls ing_recover off where it runs, waits for
+ * running jobs, syncs the log, closes its handles; then `done`, on worker 0. */
 void ing_stop(struct ingester *ing, void (*done)(void *user), void *user);
 /* After the workers have stopped. */
 void ing_free(struct ingester *ing);

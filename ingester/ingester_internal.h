@@ -14,6 +14,7 @@
 #include "ingester/block/block_set.h"
 #include "ingester/ingester.h"
 #include "ingester/metrics.h"
+#include "ingester/progress.h"
 #include "ingester/wal/log.h"
 
 struct ing_flush;
@@ -46,8 +47,10 @@ struct ingester {
     struct nx_lane *flush_lane;
     struct ing_block_set *blocks;
     struct ing_flush *flush;
-    /* Requests and jobs in flight; ing_stop waits for none. */
+    struct ing_progress progress;
+    /* Requests and jobs in flight, and the start; ing_stop waits until there are none. */
     atomic_size_t active;
+    atomic_bool serving; /* shards, blocks and logs are there */
     atomic_bool stopping;
 };
 
@@ -57,8 +60,10 @@ static inline struct ing_shard *ing_shard_of(struct ingester *ing, struct nx_ser
     return &ing->shards[nx_series_id_partition(id, ing->deps.partitions) % ing->shard_count];
 }
 
-/* Registers a request; false when the ingester is stopping. Any thread. */
+/* Registers a request; false when the ingester does not serve yet or is stopping. Any thread. */
 bool ing_enter(struct ingester *ing) NX_WARN_UNUSED;
+/* The same, and answers the request where it is refused. */
+bool ing_admit(struct ingester *ing, struct nx_rpc_request *req) NX_WARN_UNUSED;
 void ing_leave(struct ingester *ing);
 
 /* --- asking the shards --- */

@@ -143,10 +143,8 @@ static enum nx_err ask_init(struct ask *ask, struct nx_view body)
 void ing_labels_handle(struct nx_rpc_request *req, void *user)
 {
     struct ingester *ing = user;
-    if (!ing_enter(ing)) {
-        nx_rpc_reply_error(req, NX_ERR_CLOSED, "the ingester is stopping");
+    if (!ing_admit(ing, req))
         return;
-    }
     struct ask *ask = nx_calloc(1, sizeof *ask);
     if (!ask) {
         nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));

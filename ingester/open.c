@@ -1,17 +1,12 @@
-/* Where the log was written by another number of shards or partitions, its records are dealt to the
- * shards of now, and what they hold is written into a new generation, so that each shard has a log
- * of its own again. */
+/* Each shard's thread reads that shard's log. Where the log was written by another number of shards
+ * or partitions, each reads all of it and takes what is its own now; what the shards hold is then
+ * written into a new generation, so that each has a log of its own again. */
 #include "ingester/open.h"
 
 #include "common/base/alloc.h"
 #include "ingester/metrics.h"
 #include "ingester/wal/coverage.h"
-#include "ingester/wal/dump.h"
 #include "ingester/wal/replay.h"
-#include "ingester/wal/segment.h"
-
-#define DUMP_SLICE 1024u
-#define DUMP_WRITE_BYTES ((size_t)4 << 20)
 
 void ing_open_release(struct ing_open_shard *shards, uint32_t count)
 {
@@ -54,6 +49,84 @@ static enum nx_err cover(const struct ing_open_options *options, uint64_t genera
     return err;
 }
 
+struct replaying {
+    const struct ing_open_options *options;
+    const struct ing_wal_layout *layout;
+    bool same; /* number of shards and partitions as when the log was written */
+    struct ing_coverage coverage;
+    struct ing_open_shard *shards;
+    struct ing_replay_stats *stats; /* one a shard */
+};
+
+static enum nx_err replay_dir(const struct replaying *all, struct ing_replay *replay, uint32_t dir)
+{
+    const struct ing_open_options *options = all->options;
+    struct ing_open_shard *shard = &all->shards[replay->number];
+    char *path = ing_wal_shard_dir(options->wal_dir, all->layout->generation, false, dir);
+    uint64_t next_segment = 0;
+    enum nx_err err = path ? ing_replay_dir(replay, path, dir,
+                                            all->same ? &shard->store.book : NULL, &next_segment)
+                           : NX_ERR_NOMEM;
+    nx_free(path);
+    if (err == NX_OK && all->same) {
+        shard->next_segment = next_segment;
+        shard->first_segment = replay->first_segment;
+        shard->store.next_log_ref = ing_first_log_ref(next_segment);
+    }
+    return err;
+}
+
+static enum nx_err replay_shard(void *user, uint32_t number)
+{
+    struct replaying *all = user;
+    const struct ing_open_options *options = all->options;
+    struct ing_head *head = all->shards[number].store.head;
+    int64_t out_of_order_ms = head->options.rules.out_of_order_ms;
+    struct ing_replay replay = {.head = head,
+                                .number = number,
+                                .heads = options->shards,
+                                .partitions = options->partitions,
+                                .reports = all->same || number == 0,
+                                .cuts = all->same,
+                                .coverage = &all->coverage,
+                                .fs = options->fs,
+                                .clock = options->clock,
+                                .log = options->log,
+                                .progress = options->progress};
+    enum nx_err err = NX_OK;
+    /* what is in the log was let in; a push's histograms are logged behind its floats */
+    head->options.rules.out_of_order_ms = 2 * ING_TIME_LIMIT;
+    if (all->same)
+        err = replay_dir(all, &replay, number);
+    for (uint32_t dir = 0; !all->same && dir < all->layout->shard_dirs && err == NX_OK; dir++)
+        err = replay_dir(all, &replay, dir);
+    head->options.rules.out_of_order_ms = out_of_order_ms;
+    if (err == NX_OK)
+        (void)ing_head_collect(head, 0, UINT32_MAX, nx_now_ms(options->clock), true);
+    all->stats[number] = replay.stats;
+    return err;
+}
+
+/* The parts' sum; what several saw of the same files is in the first one's only. */
+static struct ing_replay_stats add_up(const struct replaying *all)
+{
+    struct ing_replay_stats sum = {0};
+    for (uint32_t i = 0; i < all->options->shards; i++) {
+        const struct ing_replay_stats *part = &all->stats[i];
+        sum.files += part->files;
+        sum.bytes += part->bytes;
+        sum.samples += part->samples;
+        sum.covered += part->covered;
+        sum.refused += part->refused;
+        sum.damaged_spots += part->damaged_spots;
+        sum.damaged_bytes += part->damaged_bytes;
+        sum.torn_bytes += part->torn_bytes;
+        if (all->same || i == 0)
+            sum.lost += part->lost;
+    }
+    return sum;
+}
+
 static void report(const struct ing_open_options *options, const struct ing_replay_stats *stats,
                    uint64_t began_ns)
 {
@@ -71,158 +144,39 @@ static void report(const struct ing_open_options *options, const struct ing_repl
            NX_I("torn_bytes", stats->torn_bytes), NX_D("seconds", seconds));
 }
 
-/* A number that no series of the directory can have had, read or not: each life of the process
- * begins in a segment of its own, and has its numbers from there. */
-static uint64_t first_log_ref(uint64_t next_segment)
+static uint64_t log_size(const struct ing_open_options *options,
+                         const struct ing_wal_layout *layout)
 {
-    return (next_segment << 32) + 1;
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < layout->shard_dirs; i++) {
+        char *path = ing_wal_shard_dir(options->wal_dir, layout->generation, false, i);
+        total += path ? ing_replay_size(path) : 0;
+        nx_free(path);
+    }
+    return total;
 }
 
 static enum nx_err replay(const struct ing_open_options *options,
                           const struct ing_wal_layout *layout, bool same,
                           struct ing_open_shard *shards)
 {
-    struct ing_coverage coverage;
-    ing_coverage_init(&coverage);
+    struct replaying all = {.options = options, .layout = layout, .same = same, .shards = shards};
     uint64_t began_ns = nx_now_ns(options->clock);
-    struct ing_head **heads = nx_alloc_array(options->shards, sizeof(struct ing_head *));
-    enum nx_err err = heads ? cover(options, layout->generation, &coverage) : NX_ERR_NOMEM;
-    for (uint32_t i = 0; heads && i < options->shards; i++) {
-        heads[i] = shards[i].store.head;
-        /* what is in the log was let in; a push's histograms are logged behind its floats */
-        heads[i]->options.rules.out_of_order_ms = 2 * ING_TIME_LIMIT;
-    }
-    struct ing_replay run = {.heads = heads,
-                             .shards = options->shards,
-                             .partitions = options->partitions,
-                             .coverage = &coverage,
-                             .fs = options->fs,
-                             .clock = options->clock,
-                             .log = options->log};
-    uint32_t dirs = layout->shard_dirs > options->shards ? layout->shard_dirs : options->shards;
-    for (uint32_t i = 0; i < dirs && err == NX_OK; i++) {
-        char *dir = ing_wal_shard_dir(options->wal_dir, layout->generation, false, i);
-        uint64_t next_segment = 0;
-        err = dir ? ing_replay_dir(&run, dir, i, same ? &shards[i].store.book : NULL, &next_segment)
-                  : NX_ERR_NOMEM;
-        nx_free(dir);
-        if (err == NX_OK && same) {
-            shards[i].next_segment = next_segment;
-            shards[i].first_segment = run.first_segment;
-            shards[i].store.next_log_ref = first_log_ref(next_segment);
-        }
-    }
-    for (uint32_t i = 0; heads && i < options->shards; i++)
-        heads[i]->options.rules.out_of_order_ms = options->head.rules.out_of_order_ms;
-    if (err == NX_OK)
-        report(options, &run.stats, began_ns);
-    ing_coverage_release(&coverage);
-    nx_free(heads);
-    return err;
-}
-
-/* --- a new generation --- */
-
-struct dump_file {
-    const struct nx_fs *fs;
-    int fd;
-    struct nx_buf buf;
-};
-
-static enum nx_err dump_flush(struct dump_file *file, size_t at_least)
-{
-    enum nx_err err = nx_buf_err(&file->buf);
-    if (err != NX_OK || file->buf.len < at_least || file->buf.len == 0)
-        return err;
-    err = file->fs->write(file->fs, file->fd, file->buf.data, file->buf.len);
-    nx_buf_clear(&file->buf);
-    return err;
-}
-
-static enum nx_err dump_head(struct dump_file *file, struct ing_open_shard *shard, uint64_t nonce)
-{
-    struct ing_head *head = shard->store.head;
-    enum nx_err err = NX_OK;
-    for (uint32_t ref = 0; ref < head->series_end; ref++) {
-        struct ing_series *series = ing_head_series(head, ref);
-        if (ing_series_live(series))
-            series->log_ref = shard->store.next_log_ref++;
-    }
-    for (uint32_t from = 0; from < head->series_end && err == NX_OK; from += DUMP_SLICE) {
-        ing_dump_series(head, from, from + DUMP_SLICE, nonce, &file->buf);
-        err = ing_dump_samples(head, from, from + DUMP_SLICE, nonce, &file->buf);
-        if (err == NX_OK)
-            err = dump_flush(file, DUMP_WRITE_BYTES);
-    }
-    for (size_t i = 0; i < head->tenant_count && err == NX_OK; i++) {
-        ing_dump_extras(head->tenants[i], nonce, &file->buf);
-        err = dump_flush(file, DUMP_WRITE_BYTES);
-    }
-    if (err == NX_OK)
-        err = dump_flush(file, 0);
-    return err == NX_OK ? file->fs->sync(file->fs, file->fd) : err;
-}
-
-static enum nx_err note_windows(struct ing_store *store, uint64_t segment)
-{
-    for (uint32_t i = 0; i < store->head->tenant_count; i++) {
-        const struct ing_tenant *tenant = store->head->tenants[i];
-        for (size_t j = 0; j < tenant->window_count; j++) {
-            enum nx_err err = ing_book_reserve(&store->book, segment);
-            if (err != NX_OK)
-                return err;
-            ing_book_note(&store->book, segment, i, tenant->windows[j].start);
-        }
-    }
-    return NX_OK;
-}
-
-static enum nx_err dump_shard(const struct ing_open_options *options, uint64_t generation,
-                              uint32_t number, struct ing_open_shard *shard)
-{
-    char name[ING_SEGMENT_NAME_MAX];
-    uint8_t bytes[ING_SEGMENT_HEADER_BYTES];
-    struct ing_segment_header header = {
-        .generation = generation, .segment = 0, .nonce = options->nonce, .shard = number};
-    ing_segment_name(0, 0, name);
-    ing_segment_header_write(&header, bytes);
-    char *dir = ing_wal_shard_dir(options->wal_dir, generation, true, number);
-    char *path = dir ? nx_path_join(dir, name) : NULL;
-    struct dump_file file = {.fs = options->fs};
-    nx_buf_init(&file.buf, SIZE_MAX / 4);
-    nx_buf_append(&file.buf, bytes, sizeof bytes);
-    enum nx_err err =
-        path ? options->fs->open(options->fs, path, NX_FILE_CREATE, &file.fd) : NX_ERR_NOMEM;
+    ing_coverage_init(&all.coverage);
+    all.stats = nx_calloc(options->shards, sizeof *all.stats);
+    enum nx_err err = all.stats ? cover(options, layout->generation, &all.coverage) : NX_ERR_NOMEM;
     if (err == NX_OK) {
-        err = dump_head(&file, shard, options->nonce);
-        (void)options->fs->close(options->fs, file.fd);
+        if (options->progress)
+            atomic_store(&options->progress->total_bytes, log_size(options, layout));
+        err = ing_open_each(options, ING_PHASE_LOG, replay_shard, &all);
     }
-    if (err == NX_OK)
-        err = options->fs->sync_dir(options->fs, dir);
-    if (err == NX_OK)
-        err = note_windows(&shard->store, 0);
-    nx_buf_release(&file.buf);
-    nx_free(path);
-    nx_free(dir);
+    if (err == NX_OK) {
+        struct ing_replay_stats sum = add_up(&all);
+        report(options, &sum, began_ns);
+    }
+    ing_coverage_release(&all.coverage);
+    nx_free(all.stats);
     return err;
-}
-
-static enum nx_err write_generation(const struct ing_open_options *options, uint64_t generation,
-                                    struct ing_open_shard *shards)
-{
-    struct ing_wal_layout layout = {
-        .generation = generation, .shards = options->shards, .partitions = options->partitions};
-    enum nx_err err = ing_wal_generation_begin(options->fs, options->wal_dir, &layout);
-    for (uint32_t i = 0; i < options->shards && err == NX_OK; i++) {
-        struct ing_head *head = shards[i].store.head;
-        shards[i].store.next_log_ref = 1;
-        if (head->tenant_count == 0)
-            continue;
-        err = dump_shard(options, generation, i, &shards[i]);
-        shards[i].next_segment = 1;
-        shards[i].store.next_log_ref = first_log_ref(1);
-    }
-    return err == NX_OK ? ing_wal_generation_finish(options->fs, options->wal_dir, &layout) : err;
 }
 
 enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_open_shard *shards,
@@ -244,15 +198,11 @@ enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_o
         goto fail;
     bool same = layout.generation > 0 && layout.shards == options->shards &&
                 layout.partitions == options->partitions && layout.shard_dirs <= options->shards;
-    if (layout.generation > 0) {
+    if (layout.generation > 0)
         err = replay(options, &layout, same, shards);
-        for (uint32_t i = 0; i < options->shards; i++)
-            (void)ing_head_collect(shards[i].store.head, 0, UINT32_MAX, nx_now_ms(options->clock),
-                                   true);
-    }
     if (err == NX_OK && !same) {
         layout.generation++;
-        err = write_generation(options, layout.generation, shards);
+        err = ing_open_dump(options, layout.generation, shards);
     }
     for (uint32_t i = 0; i < options->shards && err == NX_OK; i++) {
         shards[i].dir = ing_wal_shard_dir(options->wal_dir, layout.generation, false, i);

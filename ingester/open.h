@@ -1,5 +1,5 @@
 /* Bringing the shards back to life: blocks say what the log need not give back, the log gives the
- * rest. Blocking, before any worker runs. */
+ * rest, with a thread for each shard. Blocking, before any worker knows of the shards. */
 #ifndef ING_OPEN_H
 #define ING_OPEN_H
 
@@ -7,12 +7,14 @@
 #include "common/base/time.h"
 #include "ingester/apply.h"
 #include "ingester/block/block_set.h"
+#include "ingester/progress.h"
 
 struct ing_open_options {
     const struct nx_fs *fs;
     const struct nx_clock *clock;
     struct nx_log *log;
     struct nx_metrics *metrics;
+    struct ing_progress *progress;
     const char *wal_dir;
     struct ing_block_set *blocks;
     uint32_t shards;
@@ -29,9 +31,23 @@ struct ing_open_shard {
 };
 
 /* Fills `shards` (options->shards of them) and gives the log's generation. On failure nothing is
- * left behind in memory. */
+ * left behind in memory. NX_ERR_CLOSED where the progress was told to cancel. */
 enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_open_shard *shards,
                             uint64_t *generation) NX_WARN_UNUSED;
+/* Writes what the shards hold into the log's generation `generation` and puts that in force. */
+enum nx_err ing_open_dump(const struct ing_open_options *options, uint64_t generation,
+                          struct ing_open_shard *shards) NX_WARN_UNUSED;
+/* Calls `run` for each shard on a thread of its own, side by side, and waits for all; the first
+ * failure is the result. Counts in the progress and logs how far it is every few seconds. */
+enum nx_err ing_open_each(const struct ing_open_options *options, enum ing_phase phase,
+                          enum nx_err (*run)(void *user, uint32_t shard),
+                          void *user) NX_WARN_UNUSED;
+/* A number that no series of a directory can have had, read or not: each life of the process begins
+ * in a segment of its own, and has its numbers from there. */
+static inline uint64_t ing_first_log_ref(uint64_t next_segment)
+{
+    return (next_segment << 32) + 1;
+}
 /* Frees stores, heads and paths. */
 void ing_open_release(struct ing_open_shard *shards, uint32_t count);
 

@@ -194,10 +194,8 @@ void ing_push_handle(struct nx_rpc_request *req, void *user)
 {
     struct ingester *ing = user;
     nx_metric_inc(ing->metrics, ING_M_PUSHES);
-    if (!ing_enter(ing)) {
-        nx_rpc_reply_error(req, NX_ERR_CLOSED, "the ingester is stopping");
+    if (!ing_admit(ing, req))
         return;
-    }
     struct push *push = nx_calloc(1, sizeof *push);
     if (!push) {
         nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));

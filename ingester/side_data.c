@@ -68,10 +68,8 @@ static enum nx_err part_err(const struct part *part)
 
 static struct ask *ask_new(struct nx_rpc_request *req, struct ingester *ing)
 {
-    if (!ing_enter(ing)) {
-        nx_rpc_reply_error(req, NX_ERR_CLOSED, "the ingester is stopping");
+    if (!ing_admit(ing, req))
         return NULL;
-    }
     struct ask *ask = nx_calloc(1, sizeof *ask);
     if (!ask) {
         nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));

@@ -6,6 +6,11 @@
 
 #include <string.h>
 
+#include "common/base/alloc.h"
+#include "common/base/file.h"
+
+#define WINDOW_BYTES ((size_t)1 << 20)
+#define EFFORT_FACTOR 8
 #define MAGIC "\xa7NXr"
 #define MAGIC_BYTES 4
 
@@ -53,32 +58,100 @@ void ing_record_end(struct ing_record_writer *writer)
     store_u32(frame + 12, frame_crc(writer->nonce, frame, payload_len));
 }
 
-void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view bytes, size_t from,
+void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view bytes, uint64_t from,
                             uint64_t nonce)
 {
-    if (from > bytes.len)
-        from = bytes.len;
-    *reader = (struct ing_record_reader){.bytes = bytes,
+    ing_record_reader_open(reader, -1, bytes.len, from, nonce);
+    reader->window = bytes.ptr;
+    reader->window_len = bytes.len;
+}
+
+void ing_record_reader_open(struct ing_record_reader *reader, int fd, uint64_t size, uint64_t from,
+                            uint64_t nonce)
+{
+    if (from > size)
+        from = size;
+    *reader = (struct ing_record_reader){.fd = fd,
+                                         .size = size,
                                          .at = from,
                                          .nonce = nonce,
                                          .good_end = from,
-                                         .effort_bytes = bytes.len * 8};
+                                         .effort_bytes = size * EFFORT_FACTOR};
+}
+
+void ing_record_reader_release(struct ing_record_reader *reader)
+{
+    nx_free(reader->own);
+    reader->own = NULL;
+    reader->window = NULL;
+    reader->window_len = 0;
+}
+
+/* Puts a window of at least `need` bytes at `at`, which lie within the file. */
+static enum nx_err move_window(struct ing_record_reader *reader, uint64_t at, size_t need)
+{
+    uint64_t end = reader->window_at + reader->window_len;
+    size_t kept = at >= reader->window_at && at < end ? (size_t)(end - at) : 0;
+    size_t capacity = need > WINDOW_BYTES ? need : WINDOW_BYTES;
+    if (capacity > reader->capacity) {
+        char *grown = nx_alloc(capacity);
+        if (!grown)
+            return NX_ERR_NOMEM;
+        if (kept > 0)
+            memcpy(grown, reader->window + (at - reader->window_at), kept);
+        nx_free(reader->own);
+        reader->own = grown;
+        reader->capacity = capacity;
+    } else if (kept > 0) {
+        memmove(reader->own, reader->window + (at - reader->window_at), kept);
+    }
+    uint64_t left = reader->size - at;
+    size_t want = left < reader->capacity ? (size_t)left : reader->capacity;
+    size_t got = 0;
+    enum nx_err err = nx_file_pread(reader->fd, at + kept, reader->own + kept, want - kept, &got);
+    reader->window = reader->own;
+    reader->window_at = at;
+    reader->window_len = err == NX_OK ? kept + got : kept;
+    return err;
+}
+
+/* Bytes from `at` on, at least `need` of them; NULL where the file, the disk or memory ends. */
+static const char *bytes_at(struct ing_record_reader *reader, uint64_t at, size_t need,
+                            size_t *available)
+{
+    if (at > reader->size || need > reader->size - at || reader->err != NX_OK)
+        return NULL;
+    bool inside = at >= reader->window_at && at - reader->window_at <= reader->window_len &&
+                  need <= reader->window_len - (size_t)(at - reader->window_at);
+    if (!inside) {
+        if (reader->fd < 0)
+            return NULL;
+        reader->err = move_window(reader, at, need);
+        if (reader->err == NX_OK && reader->window_len < need)
+            reader->err = NX_ERR_IO; /* the file has shrunk */
+        if (reader->err != NX_OK)
+            return NULL;
+    }
+    size_t from = (size_t)(at - reader->window_at);
+    if (available)
+        *available = reader->window_len - from;
+    return reader->window + from;
 }
 
 /* Whether a good record begins at `at`. */
-static bool record_at(struct ing_record_reader *reader, size_t at, struct ing_record *out)
+static bool record_at(struct ing_record_reader *reader, uint64_t at, struct ing_record *out)
 {
-    size_t left = reader->bytes.len - at;
-    const char *frame = reader->bytes.ptr + at;
-    if (left < ING_RECORD_FRAME_BYTES || memcmp(frame, MAGIC, MAGIC_BYTES) != 0)
+    const char *frame = bytes_at(reader, at, ING_RECORD_FRAME_BYTES, NULL);
+    if (!frame || memcmp(frame, MAGIC, MAGIC_BYTES) != 0)
         return false;
     uint32_t len = load_u32(frame + 4);
     uint32_t type = load_u32(frame + 8);
-    if (len > ING_RECORD_MAX_BYTES || len > left - ING_RECORD_FRAME_BYTES ||
+    if (len > ING_RECORD_MAX_BYTES || len > reader->size - at - ING_RECORD_FRAME_BYTES ||
         type < ING_RECORD_SERIES || type > ING_RECORD_METADATA)
         return false;
     reader->effort_bytes -= len < reader->effort_bytes ? len : reader->effort_bytes;
-    if (frame_crc(reader->nonce, frame, len) != load_u32(frame + 12))
+    frame = bytes_at(reader, at, ING_RECORD_FRAME_BYTES + len, NULL);
+    if (!frame || frame_crc(reader->nonce, frame, len) != load_u32(frame + 12))
         return false;
     *out = (struct ing_record){.type = (enum ing_record_type)type,
                                .payload = nx_view_make(frame + ING_RECORD_FRAME_BYTES, len),
@@ -86,14 +159,18 @@ static bool record_at(struct ing_record_reader *reader, size_t at, struct ing_re
     return true;
 }
 
-static bool search(struct ing_record_reader *reader, size_t from, struct ing_record *out)
+static bool search(struct ing_record_reader *reader, uint64_t from, struct ing_record *out)
 {
-    while (from < reader->bytes.len && reader->effort_bytes > 0) {
-        const char *found =
-            memmem(reader->bytes.ptr + from, reader->bytes.len - from, MAGIC, MAGIC_BYTES);
-        if (!found)
-            return false;
-        from = (size_t)(found - reader->bytes.ptr);
+    size_t available;
+    const char *bytes;
+    while (reader->effort_bytes > 0 &&
+           (bytes = bytes_at(reader, from, MAGIC_BYTES, &available)) != NULL) {
+        const char *found = memmem(bytes, available, MAGIC, MAGIC_BYTES);
+        if (!found) {
+            from += available - MAGIC_BYTES + 1;
+            continue;
+        }
+        from += (uint64_t)(found - bytes);
         if (record_at(reader, from, out))
             return true;
         from++;
@@ -103,11 +180,11 @@ static bool search(struct ing_record_reader *reader, size_t from, struct ing_rec
 
 bool ing_record_next(struct ing_record_reader *reader, struct ing_record *out)
 {
-    if (reader->at >= reader->bytes.len)
+    if (reader->at >= reader->size || reader->err != NX_OK)
         return false;
     if (!record_at(reader, reader->at, out)) {
         if (!search(reader, reader->at + 1, out)) {
-            reader->at = reader->bytes.len;
+            reader->at = reader->size;
             return false;
         }
         if (reader->gaps++ == 0)

@@ -1,7 +1,7 @@
 /* Records of the log (docs/formats/wal.md): framing with a checksum, and the payload of each type.
  * The checksum is seeded with the segment's nonce, so that bytes a sender chose are never taken for
- * a record when a reader looks for the next good one behind a damaged spot. Pure functions over
- * memory. */
+ * a record when a reader looks for the next good one behind a damaged spot. Writing and payloads
+ * are pure functions over memory; reading blocks where it is from a file. */
 #ifndef ING_WAL_RECORD_H
 #define ING_WAL_RECORD_H
 
@@ -37,23 +37,36 @@ static inline size_t ing_record_len(const struct ing_record_writer *writer)
 struct ing_record {
     enum ing_record_type type;
     struct nx_view payload;
-    size_t offset; /* of the frame */
+    uint64_t offset; /* of the frame */
 };
+/* Reads records from a file window by window, or from memory. */
 struct ing_record_reader {
-    struct nx_view bytes;
-    size_t at;
+    int fd;             /* -1: the window is all there is */
+    uint64_t size;      /* of the file */
+    const char *window; /* what of it is in memory */
+    uint64_t window_at;
+    size_t window_len;
+    char *own; /* the window's memory, where it has some of its own */
+    size_t capacity;
+    uint64_t at;
     uint64_t nonce;
-    size_t gaps;          /* damaged spots skipped */
-    size_t damaged_bytes; /* in them */
-    size_t first_gap;     /* offset of the first */
-    size_t good_end;      /* behind the last good record */
-    size_t effort_bytes;  /* still to be spent on looking for records behind damage */
+    size_t gaps;            /* damaged spots skipped */
+    uint64_t damaged_bytes; /* in them */
+    uint64_t first_gap;     /* offset of the first */
+    uint64_t good_end;      /* behind the last good record */
+    uint64_t effort_bytes;  /* still to be spent on looking for records behind damage */
+    enum nx_err err;        /* why reading ended before the end of the file: memory, or the disk */
 };
-/* `from`: offset of the first record. */
-void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view bytes, size_t from,
+/* `from`: offset of the first record. The bytes stay the caller's. */
+void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view bytes, uint64_t from,
                             uint64_t nonce);
-/* The next good record, whatever lies before it. False at the end: what is left behind good_end is
- * no record. */
+/* The same over the first `size` bytes of a file, of which about a megabyte, or the largest record,
+ * is in memory at a time. The descriptor stays the caller's. */
+void ing_record_reader_open(struct ing_record_reader *reader, int fd, uint64_t size, uint64_t from,
+                            uint64_t nonce);
+void ing_record_reader_release(struct ing_record_reader *reader);
+/* The next good record, whatever lies before it; its payload is valid until the next call. False at
+ * the end: what is left behind good_end is no record. */
 bool ing_record_next(struct ing_record_reader *reader, struct ing_record *out);
 
 /* --- payloads; the views of decoded ones alias the record --- */

@@ -1,125 +1,104 @@
 /* A series record gives a series its number within the directory; sample records name series by it.
- * Series that end up without samples leave the heads afterwards (the caller collects). Records are
- * read from a copy of the file in memory: a disk error is then an error of a read, not a fault of a
+ * A head's replay knows the numbers of the other heads' series too, to tell theirs from lost ones.
+ * Series that end up without samples leave the heads afterwards (the caller collects). Files are
+ * read in pieces rather than mapped: a disk error is then an error of a read, not a fault of a
  * mapping. */
 #include "ingester/wal/replay.h"
+
+#include <sys/stat.h>
 
 #include "common/base/alloc.h"
 #include "common/chunk/histogram_codec.h"
 #include "ingester/wal/record.h"
+#include "ingester/wal/ref_map.h"
 #include "ingester/wal/segment.h"
 
 #define LABELS_MAX 65536u
-
-struct mapping {
-    uint64_t log_ref;
-    uint32_t head;
-    uint32_t ref;
-};
+#define REF_ELSEWHERE (UINT32_MAX - 1) /* a series of another head */
 
 struct reader {
     struct ing_replay *replay;
     uint32_t dir_shard;
     struct ing_book *book;
-    struct nx_index index; /* log_ref -> mappings */
-    struct mapping *mappings;
-    size_t mapping_count;
-    size_t mapping_capacity;
+    struct ing_ref_map refs;
     uint64_t segment;
     struct nx_arena arena;
     /* the window looked up last */
-    uint32_t cached_head;
     uint32_t cached_tenant;
     int64_t cached_window;
     uint64_t cached_before;
 };
 
-static bool mapping_eq(uint32_t at, const void *key, const void *user)
-{
-    return ((const struct reader *)user)->mappings[at].log_ref == *(const uint64_t *)key;
-}
-
-static uint64_t ref_hash(uint64_t log_ref)
-{
-    return nx_hash64(&log_ref, sizeof log_ref);
-}
-
-static const struct mapping *mapping_find(const struct reader *reader, uint64_t log_ref)
-{
-    uint32_t at = nx_index_find(&reader->index, ref_hash(log_ref), mapping_eq, &log_ref, reader);
-    return at == NX_INDEX_NONE ? NULL : &reader->mappings[at];
-}
-
-static enum nx_err mapping_add(struct reader *reader, const struct mapping *mapping)
-{
-    if (mapping_find(reader, mapping->log_ref))
-        return NX_OK;
-    enum nx_err err = nx_grow(&reader->mappings, &reader->mapping_capacity,
-                              reader->mapping_count + 1, sizeof *reader->mappings);
-    if (err == NX_OK)
-        err = nx_index_insert(&reader->index, ref_hash(mapping->log_ref),
-                              (uint32_t)reader->mapping_count);
-    if (err == NX_OK)
-        reader->mappings[reader->mapping_count++] = *mapping;
-    return err;
-}
-
 static uint32_t head_of(const struct ing_replay *replay, struct nx_series_id id)
 {
-    return nx_series_id_partition(id, replay->partitions) % replay->shards;
+    return nx_series_id_partition(id, replay->partitions) % replay->heads;
 }
 
-static void damaged(struct reader *reader, const char *path, const char *what, size_t offset,
-                    size_t bytes)
+static void damaged(struct reader *reader, const char *path, const char *what, uint64_t offset,
+                    uint64_t bytes)
 {
+    if (!reader->replay->reports)
+        return;
     reader->replay->stats.damaged_spots++;
     reader->replay->stats.damaged_bytes += bytes;
     nx_log(reader->replay->log, NX_LOG_ERROR, "damage in the log skipped", NX_S("file", path),
            NX_S("what", what), NX_I("offset", offset), NX_I("bytes", bytes));
 }
 
+/* The series of an entry in the head: found or made. */
+static enum nx_err series_ref(struct reader *reader, struct nx_view tenant,
+                              const struct ing_series_entry *entry, struct nx_labels labels,
+                              uint32_t *out)
+{
+    struct ing_head *head = reader->replay->head;
+    uint32_t number;
+    *out = ing_head_find(head, entry->id);
+    if (*out == ING_REF_NONE) {
+        enum nx_err err = ing_head_tenant_get(head, tenant, &number);
+        if (err == NX_OK)
+            err = ing_head_create(head, number, entry->id, labels, out);
+        if (err != NX_OK)
+            return err;
+    }
+    ing_head_series(head, *out)->log_ref = entry->log_ref;
+    return NX_OK;
+}
+
 static enum nx_err replay_series(struct reader *reader, struct nx_view payload)
 {
+    const struct ing_replay *replay = reader->replay;
     struct nx_cursor cur = nx_cursor_of(payload);
     struct nx_view tenant = nx_cursor_bytes(&cur);
     struct ing_series_entry entry;
     while (ing_series_entry_read(&cur, &entry)) {
-        struct mapping mapping = {.log_ref = entry.log_ref,
-                                  .head = head_of(reader->replay, entry.id)};
-        struct ing_head *head = reader->replay->heads[mapping.head];
-        struct nx_cursor labels_cur = nx_cursor_of(entry.labels);
-        struct nx_labels labels;
-        nx_arena_clear(&reader->arena);
-        enum nx_err err = nx_labels_decode(&labels_cur, &reader->arena, LABELS_MAX, &labels);
-        if (err == NX_ERR_NOMEM)
-            return err;
-        if (err != NX_OK || entry.log_ref == 0)
+        uint32_t ref = REF_ELSEWHERE;
+        enum nx_err err = NX_OK;
+        if (entry.log_ref == 0)
             continue;
-        mapping.ref = ing_head_find(head, entry.id);
-        if (mapping.ref == ING_REF_NONE) {
-            uint32_t number;
-            err = ing_head_tenant_get(head, tenant, &number);
+        if (head_of(replay, entry.id) == replay->number) {
+            struct nx_cursor labels_cur = nx_cursor_of(entry.labels);
+            struct nx_labels labels;
+            nx_arena_clear(&reader->arena);
+            err = nx_labels_decode(&labels_cur, &reader->arena, LABELS_MAX, &labels);
             if (err == NX_OK)
-                err = ing_head_create(head, number, entry.id, labels, &mapping.ref);
-            if (err != NX_OK)
-                return err;
+                err = series_ref(reader, tenant, &entry, labels, &ref);
+            else if (err != NX_ERR_NOMEM)
+                continue;
         }
-        ing_head_series(head, mapping.ref)->log_ref = entry.log_ref;
-        err = mapping_add(reader, &mapping);
+        if (err == NX_OK)
+            err = ing_ref_map_add(&reader->refs, entry.log_ref, ref);
         if (err != NX_OK)
             return err;
     }
     return NX_OK;
 }
 
-static bool is_covered(struct reader *reader, const struct mapping *mapping, int64_t t)
+static bool is_covered(struct reader *reader, uint32_t ref, int64_t t)
 {
-    struct ing_head *head = reader->replay->heads[mapping->head];
-    uint32_t tenant = ing_head_series(head, mapping->ref)->tenant;
+    const struct ing_head *head = reader->replay->head;
+    uint32_t tenant = ing_head_series(head, ref)->tenant;
     int64_t window = ing_window_of(head->options.rules.window_ms, t);
-    if (reader->cached_head != mapping->head || reader->cached_tenant != tenant ||
-        reader->cached_window != window) {
-        reader->cached_head = mapping->head;
+    if (reader->cached_tenant != tenant || reader->cached_window != window) {
         reader->cached_tenant = tenant;
         reader->cached_window = window;
         reader->cached_before =
@@ -134,8 +113,11 @@ static enum nx_err replay_sample(struct reader *reader, uint64_t log_ref,
                                  const struct nx_sample *sample, int64_t now_ms)
 {
     struct ing_replay_stats *stats = &reader->replay->stats;
-    const struct mapping *mapping = mapping_find(reader, log_ref);
-    if (!mapping) {
+    struct ing_head *head = reader->replay->head;
+    uint32_t ref = ing_ref_map_find(&reader->refs, log_ref);
+    if (ref == REF_ELSEWHERE)
+        return NX_OK;
+    if (ref == ING_REF_MAP_NONE) {
         stats->lost++;
         return NX_OK;
     }
@@ -143,15 +125,14 @@ static enum nx_err replay_sample(struct reader *reader, uint64_t log_ref,
         stats->refused++;
         return NX_OK;
     }
-    if (is_covered(reader, mapping, sample->t)) {
+    if (reader->replay->coverage->count > 0 && is_covered(reader, ref, sample->t)) {
         stats->covered++;
         return NX_OK;
     }
-    struct ing_head *head = reader->replay->heads[mapping->head];
     enum ing_append_result result;
     enum nx_err err = reader->book ? ing_book_reserve(reader->book, reader->segment) : NX_OK;
     if (err == NX_OK)
-        err = ing_head_append(head, mapping->ref, sample, now_ms, &result);
+        err = ing_head_append(head, ref, sample, now_ms, &result);
     if (err == NX_ERR_NOMEM)
         return err;
     if (err != NX_OK) {
@@ -160,7 +141,7 @@ static enum nx_err replay_sample(struct reader *reader, uint64_t log_ref,
     }
     stats->samples++;
     if (reader->book)
-        ing_book_note(reader->book, reader->segment, ing_head_series(head, mapping->ref)->tenant,
+        ing_book_note(reader->book, reader->segment, ing_head_series(head, ref)->tenant,
                       ing_window_of(head->options.rules.window_ms, sample->t));
     return NX_OK;
 }
@@ -208,7 +189,9 @@ static enum nx_err replay_exemplars(struct reader *reader, struct nx_view payloa
     struct nx_view tenant = nx_cursor_bytes(&cur);
     struct ing_exemplar_entry entry;
     while (ing_exemplar_entry_read(&cur, &entry)) {
-        struct ing_head *head = reader->replay->heads[head_of(reader->replay, entry.id)];
+        struct ing_head *head = reader->replay->head;
+        if (head_of(reader->replay, entry.id) != reader->replay->number)
+            continue;
         struct ing_exemplar exemplar = {.series = entry.id,
                                         .series_labels = entry.series_labels,
                                         .labels = entry.labels,
@@ -232,7 +215,9 @@ static enum nx_err replay_metadata(struct reader *reader, struct nx_view payload
     struct nx_view tenant = nx_cursor_bytes(&cur);
     struct ing_metadata_entry entry;
     while (ing_metadata_entry_read(&cur, &entry)) {
-        struct ing_head *head = replay->heads[ing_metadata_shard(entry.metric, replay->shards)];
+        struct ing_head *head = replay->head;
+        if (ing_metadata_shard(entry.metric, replay->heads) != replay->number)
+            continue;
         struct ing_metadata metadata = {
             .metric = entry.metric, .help = entry.help, .unit = entry.unit, .type = entry.type};
         uint32_t number;
@@ -266,71 +251,124 @@ static enum nx_err replay_record(struct reader *reader, const struct ing_record 
 
 /* Cuts what a crash left behind the last good record of the last file, so that the next start does
  * not find it again; that it may fail does not matter. */
-static void cut_tail(struct reader *reader, const char *path, size_t good_end, size_t torn)
+static void cut_tail(struct reader *reader, const char *path, uint64_t good_end, uint64_t torn)
 {
     const struct nx_fs *fs = reader->replay->fs;
     int fd;
-    reader->replay->stats.torn_bytes += torn;
-    nx_log(reader->replay->log, NX_LOG_WARN, "log cut at its last good record", NX_S("file", path),
-           NX_I("offset", good_end), NX_I("bytes", torn));
-    if (fs->open(fs, path, NX_FILE_APPEND, &fd) != NX_OK)
+    if (reader->replay->reports) {
+        reader->replay->stats.torn_bytes += torn;
+        nx_log(reader->replay->log, NX_LOG_WARN, "log cut at its last good record",
+               NX_S("file", path), NX_I("offset", good_end), NX_I("bytes", torn));
+    }
+    if (!reader->replay->cuts || fs->open(fs, path, NX_FILE_APPEND, &fd) != NX_OK)
         return;
     (void)fs->truncate(fs, fd, good_end);
     (void)fs->close(fs, fd);
 }
 
-static enum nx_err replay_bytes(struct reader *reader, const char *path, struct nx_view bytes,
-                                bool last)
+static void count_read(const struct ing_replay *replay, uint64_t *counted, uint64_t at)
 {
-    struct ing_segment_header header;
-    if (!ing_segment_header_read(bytes, &header)) {
-        /* the last file may have been cut while it was created */
-        if (!last || bytes.len > ING_SEGMENT_HEADER_BYTES)
-            damaged(reader, path, "header", 0, bytes.len);
-        return NX_OK;
-    }
-    struct ing_record_reader records;
-    struct ing_record record;
-    int64_t now_ms = nx_now_ms(reader->replay->clock);
-    ing_record_reader_init(&records, bytes, ING_SEGMENT_HEADER_BYTES, header.nonce);
-    while (ing_record_next(&records, &record)) {
-        enum nx_err err = replay_record(reader, &record, now_ms);
-        if (err != NX_OK)
-            return err;
-    }
-    if (records.gaps > 0) {
-        damaged(reader, path, "records", records.first_gap, records.damaged_bytes);
-        reader->replay->stats.damaged_spots += records.gaps - 1;
-    }
-    size_t torn = bytes.len - records.good_end;
-    if (torn > 0 && last)
-        cut_tail(reader, path, records.good_end, torn);
-    else if (torn > 0)
-        damaged(reader, path, "end of file", records.good_end, torn);
-    return NX_OK;
+    if (replay->progress && replay->reports)
+        atomic_fetch_add(&replay->progress->read_bytes, at - *counted);
+    *counted = at;
 }
 
-static enum nx_err replay_file(struct reader *reader, const char *dir,
-                               const struct ing_wal_file *file, bool last)
+static enum nx_err replay_records(struct reader *reader, struct ing_record_reader *records)
+{
+    struct ing_record record;
+    int64_t now_ms = nx_now_ms(reader->replay->clock);
+    uint64_t counted = 0;
+    enum nx_err err = NX_OK;
+    while (err == NX_OK && ing_record_next(records, &record)) {
+        err = ing_progress_canceled(reader->replay->progress)
+                  ? NX_ERR_CLOSED
+                  : replay_record(reader, &record, now_ms);
+        count_read(reader->replay, &counted, records->at);
+    }
+    count_read(reader->replay, &counted, records->size);
+    return err == NX_OK && records->err == NX_ERR_NOMEM ? NX_ERR_NOMEM : err;
+}
+
+/* What was found besides good records. */
+static void report_file(struct reader *reader, const char *path,
+                        const struct ing_record_reader *records, bool last)
+{
+    if (records->gaps > 0) {
+        damaged(reader, path, "records", records->first_gap, records->damaged_bytes);
+        if (reader->replay->reports)
+            reader->replay->stats.damaged_spots += records->gaps - 1;
+    }
+    uint64_t torn = records->size - records->good_end;
+    if (records->err != NX_OK)
+        damaged(reader, path, nx_err_text(records->err), records->good_end, torn);
+    else if (torn > 0 && last)
+        cut_tail(reader, path, records->good_end, torn);
+    else if (torn > 0)
+        damaged(reader, path, "end of file", records->good_end, torn);
+}
+
+static enum nx_err replay_open_file(struct reader *reader, const char *path, int fd, bool last)
+{
+    uint8_t start[ING_SEGMENT_HEADER_BYTES];
+    struct ing_segment_header header;
+    struct ing_record_reader records;
+    uint64_t size;
+    size_t got = 0;
+    enum nx_err err = nx_file_size(fd, &size);
+    if (err == NX_OK)
+        err = nx_file_pread(fd, 0, start, sizeof start, &got);
+    if (err != NX_OK)
+        return err;
+    if (reader->replay->reports) {
+        reader->replay->stats.files++;
+        reader->replay->stats.bytes += size;
+    }
+    if (!ing_segment_header_read(nx_view_make(start, got), &header)) {
+        /* the last file may have been cut while it was created */
+        if (!last || size > ING_SEGMENT_HEADER_BYTES)
+            damaged(reader, path, "header", 0, size);
+        return NX_OK;
+    }
+    ing_record_reader_open(&records, fd, size, ING_SEGMENT_HEADER_BYTES, header.nonce);
+    err = replay_records(reader, &records);
+    if (err == NX_OK)
+        report_file(reader, path, &records, last);
+    ing_record_reader_release(&records);
+    return err;
+}
+
+static char *file_path(const char *dir, const struct ing_wal_file *file)
 {
     char name[ING_SEGMENT_NAME_MAX];
     if (file->checkpoint)
         ing_checkpoint_name(file->segment, name);
     else
         ing_segment_name(file->segment, file->attempt, name);
-    char *path = nx_path_join(dir, name);
+    return nx_path_join(dir, name);
+}
+
+/* Not the file's fault: to skip it would be to lose what it holds. */
+static bool is_of_the_machine(enum nx_err err)
+{
+    return err == NX_ERR_NOMEM || err == NX_ERR_CLOSED || err == NX_ERR_OVERLOADED ||
+           err == NX_ERR_FORBIDDEN;
+}
+
+static enum nx_err replay_file(struct reader *reader, const char *dir,
+                               const struct ing_wal_file *file, bool last)
+{
+    const struct nx_fs *fs = nx_fs_posix();
+    char *path = file_path(dir, file);
     if (!path)
         return NX_ERR_NOMEM;
-    char *bytes;
-    size_t len;
+    int fd;
     reader->segment = file->segment;
-    enum nx_err err = nx_file_read_all(path, SIZE_MAX / 2, &bytes, &len);
+    enum nx_err err = fs->open(fs, path, NX_FILE_READ, &fd);
     if (err == NX_OK) {
-        reader->replay->stats.files++;
-        reader->replay->stats.bytes += len;
-        err = replay_bytes(reader, path, nx_view_make(bytes, len), last);
-        nx_free(bytes);
-    } else if (err != NX_ERR_NOMEM) {
+        err = replay_open_file(reader, path, fd, last);
+        (void)fs->close(fs, fd);
+    }
+    if (err != NX_OK && !is_of_the_machine(err)) {
         damaged(reader, path, nx_err_text(err), 0, 0);
         err = NX_OK;
     }
@@ -346,8 +384,8 @@ enum nx_err ing_replay_dir(struct ing_replay *replay, const char *dir, uint32_t 
     if (err != NX_OK)
         return err;
     struct reader reader = {
-        .replay = replay, .dir_shard = dir_shard, .book = book, .cached_head = UINT32_MAX};
-    nx_index_init(&reader.index);
+        .replay = replay, .dir_shard = dir_shard, .book = book, .cached_tenant = UINT32_MAX};
+    ing_ref_map_init(&reader.refs);
     nx_arena_init(&reader.arena, 0);
     struct ing_replay_stats *stats = &replay->stats;
     uint64_t damaged_before = stats->damaged_spots;
@@ -363,9 +401,25 @@ enum nx_err ing_replay_dir(struct ing_replay *replay, const char *dir, uint32_t 
     if (err == NX_OK)
         *next_segment = files.next_segment;
     replay->first_segment = files.count > 0 ? files.items[0].segment : files.next_segment;
-    nx_free(reader.mappings);
-    nx_index_release(&reader.index);
+    ing_ref_map_release(&reader.refs);
     nx_arena_release(&reader.arena);
     ing_wal_files_release(&files);
     return err;
+}
+
+uint64_t ing_replay_size(const char *dir)
+{
+    struct ing_wal_files files;
+    uint64_t total = 0;
+    if (ing_wal_files_list(dir, &files) != NX_OK)
+        return 0;
+    for (size_t i = 0; i < files.count; i++) {
+        char *path = file_path(dir, &files.items[i]);
+        struct stat info;
+        if (path && stat(path, &info) == 0)
+            total += (uint64_t)info.st_size;
+        nx_free(path);
+    }
+    ing_wal_files_release(&files);
+    return total;
 }

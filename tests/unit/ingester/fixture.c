@@ -81,7 +81,8 @@ static void free_all(struct fixture *fixture)
     fixture->ing = NULL;
 }
 
-enum nx_err fixture_try_open(struct fixture *fixture)
+/* All but ing_recover. */
+static enum nx_err try_new(struct fixture *fixture)
 {
     struct nx_workers_options workers = {.count = fixture->worker_count, .name = "test"};
     struct nx_http_server_options http = {.host = "127.0.0.1"};
@@ -107,14 +108,39 @@ enum nx_err fixture_try_open(struct fixture *fixture)
         assert_int_equal(fail.code, err);
         fixture->ing = NULL;
         free_all(fixture);
-        return err;
     }
+    return err;
+}
+
+static void start_workers(struct fixture *fixture)
+{
     assert_int_equal(nx_rpc_client_new(nx_workers_at(fixture->workers, 0), NULL, fixture->rpc,
                                        ADDRESS, &fixture->client),
                      NX_OK);
-    assert_int_equal(ing_start(fixture->ing), NX_OK);
     assert_int_equal(nx_workers_start(fixture->workers), NX_OK);
+}
+
+enum nx_err fixture_try_open(struct fixture *fixture)
+{
+    struct nx_fail fail = {.code = NX_OK};
+    enum nx_err err = try_new(fixture);
+    if (err != NX_OK)
+        return err;
+    err = ing_recover(fixture->ing, &fail);
+    if (err != NX_OK) {
+        assert_int_equal(fail.code, err);
+        free_all(fixture);
+        return err;
+    }
+    assert_int_equal(ing_start(fixture->ing), NX_OK);
+    start_workers(fixture);
     return NX_OK;
+}
+
+void fixture_open_starting(struct fixture *fixture)
+{
+    assert_int_equal(try_new(fixture), NX_OK);
+    start_workers(fixture);
 }
 
 void fixture_open(struct fixture *fixture)
@@ -134,15 +160,25 @@ static void close_client_task(struct nx_task *task)
     nx_rpc_client_close(step->fixture->client, step_done, step);
 }
 
-void fixture_close(struct fixture *fixture)
+void fixture_stop(struct fixture *fixture)
 {
     struct step step;
     step_init(&step, fixture);
     step_wait(&step, stop_task);
     step_wait(&step, close_client_task);
     step_release(&step);
+}
+
+void fixture_free(struct fixture *fixture)
+{
     nx_workers_stop(fixture->workers);
     free_all(fixture);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+    fixture_stop(fixture);
+    fixture_free(fixture);
 }
 
 void fixture_reopen(struct fixture *fixture)

@@ -84,9 +84,14 @@ struct fixture {
 /* Settings and clock (at 2024-01-01) are filled; dir NULL: a new one. */
 void fixture_init(struct fixture *fixture, const char *dir, size_t workers);
 void fixture_open(struct fixture *fixture);
-/* The error of ing_new, with nothing left behind on failure. */
+/* The error of ing_new or ing_recover, with nothing left behind on failure. */
 enum nx_err fixture_try_open(struct fixture *fixture);
+/* With workers that run, before ing_recover, which is the caller's. */
+void fixture_open_starting(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
+/* The halves of it: ing_stop, and the end of the workers and all memory. */
+void fixture_stop(struct fixture *fixture);
+void fixture_free(struct fixture *fixture);
 void fixture_reopen(struct fixture *fixture);
 void fixture_release(struct fixture *fixture);
 

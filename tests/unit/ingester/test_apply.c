@@ -76,9 +76,10 @@ static void replay_records(struct nx_view records, struct ing_head *head)
     char *path = nx_path_join(dir, "0000000000-000.wal");
     file_write(path, file.data, file.len);
     ing_coverage_init(&coverage);
-    struct ing_replay replay = {.heads = &head,
-                                .shards = 1,
+    struct ing_replay replay = {.head = head,
+                                .heads = 1,
                                 .partitions = 8,
+                                .reports = true,
                                 .coverage = &coverage,
                                 .fs = nx_fs_posix(),
                                 .clock = nx_clock_system()};
