@@ -1,6 +1,10 @@
 // The expression is compiled as it stands and anchored when matching, not by wrapping it in
 // ^(?s:...)$: so an unbalanced "a)(b" is refused, as Prometheus, which parses first and wraps
 // later, refuses it. Nothing may throw into C: every entry that allocates catches.
+//
+// RE2 takes one number for what an expression may hold: its program and the cache of states that
+// matching fills. It is chosen by the size of the program, so that the caches of a thousand small
+// expressions stay small and the one of a large expression is not flushed all the time.
 #include "common/cxx/re2_shim.h"
 
 #include <climits>
@@ -13,17 +17,23 @@
 
 struct nx_regex {
     nx_regex(const re2::StringPiece &expr, const re2::RE2::Options &options, bool anchored_both)
-        : re(expr, options), anchor(anchored_both ? re2::RE2::ANCHOR_BOTH : re2::RE2::UNANCHORED)
+        : re(expr, options), anchor(anchored_both ? re2::RE2::ANCHOR_BOTH : re2::RE2::UNANCHORED),
+          max_bytes(static_cast<size_t>(options.max_mem()) + expr.size() * PARSED_BYTES)
     {
     }
+    static constexpr size_t PARSED_BYTES = 64; // of a character, as part of RE2's parsed form
     re2::RE2 re;
     re2::RE2::Anchor anchor;
+    size_t max_bytes;
 };
 
 namespace
 {
 
 constexpr int64_t MAX_MEMORY_BYTES = 8 << 20;
+constexpr int64_t MIN_MEMORY_BYTES = 96 << 10;
+constexpr int64_t INSTRUCTION_BYTES = 16;
+constexpr int64_t CACHED_STATES = 100;
 constexpr size_t GROUPS_ON_STACK = 16;
 
 // Go's regexp/syntax error texts.
@@ -123,6 +133,48 @@ enum nx_err fail_parse(const re2::RE2 &re, const std::string &expr, struct nx_fa
     return nx_fail_set(fail, NX_ERR_INVALID, "error parsing regexp: %s: `%s`", reason, arg.c_str());
 }
 
+int64_t at_most_max(int64_t bytes)
+{
+    return bytes < MAX_MEMORY_BYTES ? bytes : MAX_MEMORY_BYTES;
+}
+
+// What a program needs for itself and for a cache in which a usual match stays.
+int64_t wanted_bytes(const re2::RE2 &re)
+{
+    int64_t size = re.ProgramSize();
+    return at_most_max(32768 + size * INSTRUCTION_BYTES + CACHED_STATES * (size * 4 + 512));
+}
+
+struct nx_regex *compile(const std::string &text, bool anchored, int64_t max_bytes)
+{
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    options.set_dot_nl(true);
+    options.set_max_mem(max_bytes);
+    return new nx_regex(re2::StringPiece(text), options, anchored);
+}
+
+// First with what its length lets expect, then, where that is not enough, with what it needs.
+struct nx_regex *compile_fitting(const std::string &text, bool anchored)
+{
+    int64_t given = at_most_max(MIN_MEMORY_BYTES + static_cast<int64_t>(text.size()) * 1024);
+    struct nx_regex *regex = compile(text, anchored, given);
+    int64_t wanted = given;
+    if (regex->re.ok())
+        wanted = wanted_bytes(regex->re);
+    else if (regex->re.error_code() == re2::RE2::ErrorPatternTooLarge)
+        wanted = MAX_MEMORY_BYTES;
+    if (wanted <= given)
+        return regex;
+    delete regex;
+    regex = compile(text, anchored, wanted);
+    if (!regex->re.ok() || wanted_bytes(regex->re) <= wanted)
+        return regex;
+    wanted = wanted_bytes(regex->re);
+    delete regex;
+    return compile(text, anchored, wanted);
+}
+
 re2::StringPiece piece_of(struct nx_view text)
 {
     return re2::StringPiece(text.ptr ? text.ptr : "", text.len);
@@ -144,13 +196,9 @@ enum nx_err nx_regex_new(struct nx_view expr, bool anchored, struct nx_regex **o
     if (expr.len > INT_MAX / 4)
         return nx_fail_set(fail, NX_ERR_INVALID, "error parsing regexp: expression too large");
     try {
-        re2::RE2::Options options;
-        options.set_log_errors(false);
-        options.set_dot_nl(true);
-        options.set_max_mem(MAX_MEMORY_BYTES);
         std::string given(expr.len ? expr.ptr : "", expr.len);
         std::string text = with_named_groups(given);
-        struct nx_regex *regex = new nx_regex(re2::StringPiece(text), options, anchored);
+        struct nx_regex *regex = compile_fitting(text, anchored);
         if (!regex->re.ok()) {
             enum nx_err err = fail_parse(regex->re, given, fail);
             delete regex;
@@ -166,6 +214,11 @@ enum nx_err nx_regex_new(struct nx_view expr, bool anchored, struct nx_regex **o
 void nx_regex_free(struct nx_regex *regex)
 {
     delete regex;
+}
+
+size_t nx_regex_max_bytes(const struct nx_regex *regex)
+{
+    return regex ? regex->max_bytes : 0;
 }
 
 bool nx_regex_matches(const struct nx_regex *regex, struct nx_view text)

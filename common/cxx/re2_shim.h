@@ -1,5 +1,5 @@
 /* RE2 behind a C interface, with the syntax, the error texts and the matching rules of Go's regexp
- * package as Prometheus uses it: '.' matches newline, UTF-8. Memory is limited; matching takes time
+ * package as Prometheus uses it: '.' matches newline, UTF-8. Memory is limited to some 8 MiB for each; matching takes time
  * linear in the text. A compiled expression may be used by many threads. Its memory is not under
  * nx_alloc. */
 #ifndef NX_CXX_RE2_SHIM_H
@@ -22,6 +22,8 @@ struct nx_regex;
 enum nx_err nx_regex_new(struct nx_view expr, bool anchored, struct nx_regex **out,
                          struct nx_fail *fail) NX_WARN_UNUSED;
 void nx_regex_free(struct nx_regex *regex);
+/* What it may come to hold: the compiled form and the states that matching keeps. 0 for NULL. */
+size_t nx_regex_max_bytes(const struct nx_regex *regex);
 bool nx_regex_matches(const struct nx_regex *regex, struct nx_view text);
 
 /* Submatches: groups[0] is the whole match; an unset group has ptr NULL. Writes up to `max` and

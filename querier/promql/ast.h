@@ -228,6 +228,7 @@ struct qry_expr {
 #define QRY_MAX_NESTING 1000 /* parentheses, calls, signs within each other */
 #define QRY_MAX_DEPTH 2000   /* levels of a tree: a chain of binary operators leans to the left */
 #define QRY_MAX_REGEXES 1000 /* regular expressions in a query */
+#define QRY_MAX_REGEX_BYTES ((size_t)128 << 20) /* what they may come to hold together */
 
 /* A parsed query. Owns the arena with the tree and a copy of the text, and the matchers'
  * expressions. */

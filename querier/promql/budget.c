@@ -10,7 +10,7 @@
 
 size_t qry_memory_used(const struct qry_eval *ev)
 {
-    size_t used = ev->window_bytes;
+    size_t used = ev->window_bytes + ev->regex_bytes;
     for (const struct qry_pool *pool = ev->pools; pool; pool = pool->next)
         used += pool->arena.used_bytes;
     return used;

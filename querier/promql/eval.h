@@ -29,6 +29,7 @@ struct qry_eval {
     struct qry_pool *pools;
     struct qry_pool *names; /* label sets and what else lives as long as the query */
     size_t window_bytes;    /* heap held by range windows */
+    size_t regex_bytes;     /* what the expressions of label_replace may come to hold */
     struct qry_annotations notes;
     uint64_t samples; /* held now, as Prometheus counts them */
     uint64_t peak_samples;

@@ -163,16 +163,18 @@ enum nx_err qry_fn_label_replace(const struct qry_scope *scope, struct qry_expr 
     if (err)
         return qry_error(scope->ev, "invalid regular expression in label_replace(): %.*s",
                          NX_VIEW_ARG(pattern));
+    scope->ev->regex_bytes += nx_regex_max_bytes(regex);
     if (!is_label_name(to)) {
         err = qry_error(scope->ev, "invalid destination label name in label_replace(): %.*s",
                         NX_VIEW_ARG(to));
         goto done;
     }
-    if ((err = qry_eval_expr(scope, args[0], &matrix)))
+    if ((err = qry_check_budget(scope->ev)) || (err = qry_eval_expr(scope, args[0], &matrix)))
         goto done;
     err = replace_in_rows(&matrix, regex, to, qry_string_of(args[2]), qry_string_of(args[3]));
     err = finish(&matrix, err, out);
 done:
+    scope->ev->regex_bytes -= nx_regex_max_bytes(regex);
     nx_regex_free(regex);
     return err;
 }

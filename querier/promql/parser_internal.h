@@ -39,6 +39,7 @@ struct qry_parser {
     struct qry_context context;
     uint32_t nesting;
     size_t regexes;
+    size_t regex_bytes; /* what they may come to hold */
     struct nx_arena *arena;
     struct qry_query *query; /* NULL when parsing a metric */
     const struct qry_features *features;

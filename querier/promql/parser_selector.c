@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/quote.h"
+#include "common/cxx/re2_shim.h"
 
 bool qry_is_metric_word(enum qry_token_type type)
 {
@@ -57,6 +58,16 @@ struct matcher_list {
     size_t capacity;
 };
 
+static bool charge_regex(struct qry_parser *p, uint32_t offset, const struct nx_regex *regex)
+{
+    p->regex_bytes += nx_regex_max_bytes(regex);
+    if (p->regex_bytes <= QRY_MAX_REGEX_BYTES)
+        return true;
+    qry_parse_error(p, offset, "regular expressions of more than %zu MiB together",
+                    QRY_MAX_REGEX_BYTES >> 20);
+    return false;
+}
+
 static bool add_matcher(struct qry_parser *p, struct matcher_list *list, uint32_t offset,
                         enum nx_match_type type, struct nx_view name, struct nx_view value)
 {
@@ -77,7 +88,7 @@ static bool add_matcher(struct qry_parser *p, struct matcher_list *list, uint32_
         nx_matcher_init(&list->items[list->count], p->arena, type, name, value, &fail);
     if (err == NX_OK) {
         list->count++;
-        return true;
+        return charge_regex(p, offset, list->items[list->count - 1].regex);
     }
     if (err == NX_ERR_NOMEM)
         qry_parse_nomem(p);

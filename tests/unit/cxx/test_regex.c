@@ -143,6 +143,38 @@ static void prefix_is_a_prefix_of_every_match(void **state)
     nx_regex_free(regex);
 }
 
+static void max_bytes_follow_the_size_of_the_program(void **state)
+{
+    (void)state;
+    struct nx_regex *small = compile("5..", true);
+    struct nx_regex *words = compile("prom.*|graf.*|alert.*", true);
+    struct nx_regex *classes = compile("\\pL+[0-9]{1,5}", true);
+    struct nx_regex *counted = compile("(?:[a-f][0-9]){1000}", true);
+    assert_true(nx_regex_max_bytes(small) > 0 && nx_regex_max_bytes(small) < 128 << 10);
+    assert_true(nx_regex_max_bytes(words) < 256 << 10);
+    assert_true(nx_regex_max_bytes(classes) > nx_regex_max_bytes(words));
+    assert_true(nx_regex_max_bytes(counted) > nx_regex_max_bytes(classes));
+    assert_true(nx_regex_max_bytes(counted) <= (8 << 20) + 4096);
+    assert_int_equal(nx_regex_max_bytes(NULL), 0);
+    assert_true(nx_regex_matches(classes, NX_VIEW("\xc3\xa9t\xc3\xa9"
+                                                  "123")));
+    nx_regex_free(small);
+    nx_regex_free(words);
+    nx_regex_free(classes);
+    nx_regex_free(counted);
+}
+
+static void new_too_large_for_its_memory_is_refused(void **state)
+{
+    (void)state;
+    struct nx_regex *regex = NULL;
+    struct nx_fail fail = {.code = NX_OK};
+    assert_int_equal(nx_regex_new(NX_VIEW("(?:\\pL{100}){10}"), true, &regex, &fail),
+                     NX_ERR_INVALID);
+    assert_string_equal(fail.text, "error parsing regexp: expression too large");
+    assert_null(regex);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +184,8 @@ int main(void)
         cmocka_unit_test(new_deep_nesting_is_refused_or_served),
         cmocka_unit_test(groups_named_and_unset_are_reported),
         cmocka_unit_test(prefix_is_a_prefix_of_every_match),
+        cmocka_unit_test(max_bytes_follow_the_size_of_the_program),
+        cmocka_unit_test(new_too_large_for_its_memory_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -395,6 +395,26 @@ static void limits_many_regular_expressions_are_refused(void **state)
     nx_free(matchers);
 }
 
+static void limits_large_regular_expressions_are_refused_together(void **state)
+{
+    (void)state;
+    char *matchers = nest("a=~\"(?:[a-f].){1000}\",", "", "", 15);
+    char *text = nest("{", matchers, "}", 1);
+    struct qry_query *query = must_parse(nx_view_of(text));
+    qry_query_free(query);
+    nx_free(text);
+    nx_free(matchers);
+
+    query = NULL;
+    matchers = nest("a=~\"(?:[a-f].){1000}\",", "", "", 200);
+    text = nest("{", matchers, "}", 1);
+    struct nx_fail fail = {0};
+    assert_int_equal(qry_parse(nx_view_of(text), &all_features, &query, &fail), NX_ERR_INVALID);
+    assert_non_null(strstr(fail.text, "parse error: regular expressions of more than 128 MiB"));
+    nx_free(text);
+    nx_free(matchers);
+}
+
 static void limits_a_megabyte_is_parsed_or_refused(void **state)
 {
     (void)state;
@@ -484,6 +504,7 @@ int main(void)
         cmocka_unit_test(limits_deep_durations_are_refused_not_crashed),
         cmocka_unit_test(limits_reasonable_nesting_parses_and_prints),
         cmocka_unit_test(limits_many_regular_expressions_are_refused),
+        cmocka_unit_test(limits_large_regular_expressions_are_refused_together),
         cmocka_unit_test(limits_a_megabyte_is_parsed_or_refused),
         cmocka_unit_test(limits_long_list_of_matchers_parses),
         cmocka_unit_test(parse_failing_allocations_are_told),
