@@ -77,13 +77,12 @@ static const struct nx_setting qry_rows[] = {
          "result; a request may say otherwise with partial_response=true|false."},
     {.key = "query.features",
      .type = NX_SETTING_STRING,
-     .default_text = "promql-duration-expr",
+     .default_text = "",
      .offset = FIELD(features),
-     .help =
-         "Comma list of PromQL features to enable, named as Prometheus's --enable-feature: "
-         "promql-experimental-functions, promql-duration-expr, promql-extended-range-selectors, "
-         "promql-binop-fill-modifiers, promql-delayed-name-removal, type-and-unit-labels, "
-         "use-start-timestamps, promql-per-step-stats."},
+     .help = "Comma list of PromQL features to enable, named as Prometheus's --enable-feature: "
+             "promql-experimental-functions, promql-extended-range-selectors, "
+             "promql-binop-fill-modifiers, promql-delayed-name-removal, type-and-unit-labels, "
+             "use-start-timestamps, promql-per-step-stats. promql-duration-expr is always on."},
     {.key = "query.cors-origin",
      .type = NX_SETTING_STRING,
      .default_text = ".*",

@@ -77,6 +77,8 @@ static bool read_options(struct qry_job *op, struct query_state *state)
     }
     struct nx_view stats = qry_job_param(op, "stats");
     state->stats = stats.len > 0;
+    if (!nx_view_is(stats, "all"))
+        state->params.features.per_step_stats = false;
     if (state->stats && !nx_view_is(stats, "true") && !nx_view_is(stats, "all")) {
         char text[300];
         int n =
@@ -255,6 +257,24 @@ static void put_number(struct qry_json *json, const char *key, double v)
     qry_json_double(json, v);
 }
 
+/* [[time, samples], ...]; nothing where they were not counted by step. */
+static void put_by_step(struct qry_json *json, const char *key, const struct query_state *state,
+                        const uint64_t *samples)
+{
+    const struct qry_eval_params *params = &state->params;
+    if (!samples)
+        return;
+    qry_json_key(json, key);
+    qry_json_array(json);
+    for (size_t i = 0; i < state->result.steps; i++) {
+        qry_json_array(json);
+        qry_json_double(json, (double)(params->start_ms + (int64_t)i * params->step_ms) / 1000);
+        qry_json_uint(json, samples[i]);
+        qry_json_array_end(json);
+    }
+    qry_json_array_end(json);
+}
+
 static void put_stats(const struct qry_job *op, const struct query_state *state,
                       struct qry_json *json)
 {
@@ -273,8 +293,10 @@ static void put_stats(const struct qry_job *op, const struct query_state *state,
     qry_json_object_end(json);
     qry_json_key(json, "samples");
     qry_json_object(json);
+    put_by_step(json, "totalQueryableSamplesPerStep", state, state->result.samples_queryable_at);
     qry_json_key(json, "totalQueryableSamples");
-    qry_json_uint(json, state->result.samples_read);
+    qry_json_uint(json, state->result.samples_queryable);
+    put_by_step(json, "samplesReadPerStep", state, state->result.samples_read_at);
     qry_json_key(json, "samplesRead");
     qry_json_uint(json, state->result.samples_read);
     qry_json_key(json, "peakSamples");

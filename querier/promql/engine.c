@@ -191,12 +191,14 @@ static enum nx_err sort_series(struct qry_eval *ev, struct qry_result *result)
     return NX_OK;
 }
 
-static enum nx_err evaluate_range_vector(struct qry_eval *ev, const struct qry_scope *scope,
+static enum nx_err evaluate_range_vector(struct qry_eval *ev, const struct qry_scope *whole,
                                          struct qry_expr *expr, struct qry_result *result)
 {
+    struct qry_scope scope = *whole;
     struct qry_ranges ranges;
     struct qry_reader reader;
-    enum nx_err err = qry_ranges_open(scope, expr, &ranges);
+    scope.is_result = true;
+    enum nx_err err = qry_ranges_open(&scope, expr, &ranges);
     if (err)
         return err;
     if ((err = qry_reader_init(&reader, &ranges))) {
@@ -226,6 +228,29 @@ static enum nx_err evaluate_string(struct qry_eval *ev, struct qry_expr *expr,
     return result->string.ptr ? NX_OK : result_memory(ev, result);
 }
 
+/* The counts by step live in the result. */
+static enum nx_err init_counts(struct qry_eval *ev, const struct qry_scope *scope,
+                               struct qry_result *result)
+{
+    struct qry_sample_counts *counts = &ev->counts;
+    counts->steps = scope->steps;
+    if (!ev->params->features.per_step_stats)
+        return NX_OK;
+    counts->queryable_at = nx_arena_calloc(&result->arena, scope->steps, sizeof(uint64_t));
+    counts->read_at = nx_arena_calloc(&result->arena, scope->steps, sizeof(uint64_t));
+    return counts->queryable_at && counts->read_at ? NX_OK : result_memory(ev, result);
+}
+
+static void take_counts(const struct qry_eval *ev, struct qry_result *result)
+{
+    result->samples_queryable = ev->counts.queryable;
+    result->samples_read = ev->counts.read;
+    result->samples_queryable_at = ev->counts.queryable_at;
+    result->samples_read_at = ev->counts.read_at;
+    result->steps = ev->counts.steps;
+    result->peak_samples = ev->peak_samples;
+}
+
 static enum nx_err evaluate(struct qry_eval *ev, struct qry_result *result)
 {
     const struct qry_eval_params *params = ev->params;
@@ -242,7 +267,7 @@ static enum nx_err evaluate(struct qry_eval *ev, struct qry_result *result)
     if ((err = qry_resolve_durations(ev->query, params->start_ms, params->end_ms, params->step_ms,
                                      ev->fail)))
         return err;
-    if ((err = qry_check_budget(ev)))
+    if ((err = qry_check_budget(ev)) || (err = init_counts(ev, &scope, result)))
         return err;
     switch (expr->type) {
     case QRY_TYPE_STRING:
@@ -274,8 +299,7 @@ enum nx_err qry_evaluate(struct qry_query *query, struct qry_source *source,
     if (err == NX_OK && qry_annotations_render(&ev.notes, qry_query_text(query), &result.arena,
                                                &result.annotations, &result.annotation_count))
         err = result_memory(&ev, &result);
-    result.samples_read = ev.samples_read;
-    result.peak_samples = ev.peak_samples;
+    take_counts(&ev, &result);
     qry_annotations_release(&ev.notes);
     qry_pool_free(&ev, ev.names);
     if (err) {

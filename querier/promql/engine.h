@@ -54,7 +54,10 @@ struct qry_result {
     struct nx_view string;
     struct qry_annotation *annotations;
     size_t annotation_count;
-    uint64_t samples_read;
+    /* querier/promql/sample_counts.h; by step only with the feature per_step_stats, else NULL */
+    uint64_t samples_queryable, samples_read;
+    const uint64_t *samples_queryable_at, *samples_read_at;
+    size_t steps;
     uint64_t peak_samples;
 };
 

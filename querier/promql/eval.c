@@ -206,9 +206,11 @@ static enum nx_err eval_invariant(const struct qry_scope *scope, struct qry_expr
     one.end = one.start;
 
     struct qry_matrix once;
+    uint64_t queryable = scope->ev->counts.queryable;
     enum nx_err err = eval_node(&one, expr, &once);
     if (err)
         return err;
+    qry_count_repeated(scope, queryable, scope->steps);
     if ((err = qry_matrix_settle(&once)) == NX_OK)
         err = repeat(scope, &once, out);
     qry_matrix_release(&once);

@@ -11,6 +11,7 @@
 #include "querier/promql/engine.h"
 #include "querier/promql/function_table.h"
 #include "querier/promql/histogram_math.h"
+#include "querier/promql/sample_counts.h"
 
 /* --- memory --- */
 /* An arena counted against the query's memory. A matrix owns one, and those it took over from
@@ -33,7 +34,7 @@ struct qry_eval {
     struct qry_annotations notes;
     uint64_t samples; /* held now, as Prometheus counts them */
     uint64_t peak_samples;
-    uint64_t samples_read;
+    struct qry_sample_counts counts;
     uint32_t work; /* since the last look at clock and cancellation */
 };
 
@@ -45,6 +46,11 @@ struct qry_scope {
     size_t steps;     /* at least 1 */
     const char *func; /* innermost function or aggregation around; "" */
     bool stats;       /* histograms are read for count and sum only (reference 14.7) */
+    /* below subqueries: a time of this scope is seen so much later by the query, or, below @, by
+     * its first step */
+    int64_t seen_later_ms;
+    bool pinned;
+    bool is_result; /* the range vector at hand is the query's result */
 };
 
 static inline int64_t qry_step_time(const struct qry_scope *scope, size_t i)

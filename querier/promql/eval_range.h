@@ -66,6 +66,7 @@ struct qry_reader {
     struct qry_pool *histograms[2]; /* copies; the live ones are in [turn] */
     unsigned turn;
     uint64_t held;
+    uint64_t entered; /* since the window before */
     /* where the samples come from */
     struct nx_sample_iter *it;
     struct nx_sample next;

@@ -179,12 +179,15 @@ static enum nx_err fill_row(const struct qry_scope *scope, const struct qry_sele
             is_stale(&pos->current))
             continue;
         err = put_sample(matrix, row, i, pos, pick);
-        points += pos->current.histogram ? qry_histogram_samples(pos->current.histogram) : 1;
+        bool whole = pick == QRY_PICK_VALUE && pos->current.histogram;
+        uint64_t samples = whole ? qry_histogram_samples(pos->current.histogram) : 1;
+        qry_count_queryable(scope, i, samples);
+        qry_count_read(scope, i, samples);
+        points += samples;
     }
     if (err)
         return err;
     matrix->samples += points;
-    scope->ev->samples_read += points;
     return qry_hold_samples(scope->ev, points);
 }
 

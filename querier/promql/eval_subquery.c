@@ -18,6 +18,9 @@ bool qry_subquery_scope(const struct qry_scope *scope, const struct qry_subquery
         start = qry_time_add(start, step);
     *out = *scope;
     out->func = "";
+    out->is_result = false;
+    out->pinned = scope->pinned || subquery->mod.at != QRY_AT_NONE;
+    out->seen_later_ms = qry_time_add(scope->seen_later_ms, subquery->mod.offset_ms);
     out->stats = false;
     out->start = start;
     out->end = last;
@@ -41,7 +44,9 @@ enum nx_err qry_subquery_open(const struct qry_scope *scope, struct qry_expr *ex
     enum nx_err err;
 
     if (qry_subquery_scope(scope, subquery, &ranges.inner_scope)) {
+        scope->ev->counts.muted += !scope->is_result;
         err = qry_eval_expr(&ranges.inner_scope, subquery->expr, &ranges.inner);
+        scope->ev->counts.muted -= !scope->is_result;
     } else {
         ranges.inner_scope.steps = 0;
         err = qry_matrix_init(&ranges.inner, scope->ev, 0);

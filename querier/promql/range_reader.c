@@ -136,6 +136,7 @@ static enum nx_err make_room(struct qry_eval *ev, void *const arrays[3], size_t 
 static enum nx_err hold(struct qry_reader *reader, uint64_t samples)
 {
     reader->held += samples;
+    reader->entered += samples;
     return qry_hold_samples(reader->ev, samples);
 }
 
@@ -283,6 +284,7 @@ enum nx_err qry_reader_window(struct qry_reader *reader, size_t step, struct qry
     int64_t until = qry_time_add(end, ranges->after_ms);
 
     drop_until(reader, after);
+    reader->entered = 0;
     enum nx_err err = ranges->series ? fill_from_series(reader, after, until)
                                      : fill_from_subquery(reader, after, until);
     if (err)
@@ -304,6 +306,9 @@ enum nx_err qry_reader_window(struct qry_reader *reader, size_t step, struct qry
         out->h = reader->h + reader->hhead;
         out->hst = reader->keep_starts ? reader->hst + reader->hhead : NULL;
     }
-    reader->ev->samples_read += reader->held;
+    if (ranges->series)
+        qry_count_read(ranges->scope, step, reader->entered);
+    if (ranges->series || !ranges->scope->is_result)
+        qry_count_queryable(ranges->scope, step, reader->held);
     return NX_OK;
 }

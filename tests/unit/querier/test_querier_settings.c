@@ -14,13 +14,28 @@ static void features_list_sets_the_named_ones(void **state)
     struct qry_features features;
     struct nx_fail fail;
     assert_int_equal(
-        qry_features_parse(" promql-duration-expr, use-start-timestamps ,", &features, &fail),
+        qry_features_parse(" promql-per-step-stats, use-start-timestamps ,", &features, &fail),
         NX_OK);
-    assert_true(features.duration_expressions);
+    assert_true(features.per_step_stats);
     assert_true(features.use_start_timestamps);
     assert_false(features.experimental_functions);
     assert_int_equal(qry_features_parse("", &features, &fail), NX_OK);
-    assert_false(features.duration_expressions);
+    assert_false(features.per_step_stats);
+    assert_false(features.use_start_timestamps);
+}
+
+static void features_that_are_always_on_may_be_named(void **state)
+{
+    (void)state;
+    struct qry_features features, none;
+    struct nx_fail fail;
+    assert_int_equal(qry_features_parse(NULL, &none, &fail), NX_OK);
+    assert_true(none.duration_expressions);
+    assert_int_equal(
+        qry_features_parse("promql-duration-expr,promql-at-modifier,promql-negative-offset",
+                           &features, &fail),
+        NX_OK);
+    assert_memory_equal(&features, &none, sizeof none);
 }
 
 static void features_unknown_name_is_an_error(void **state)
@@ -82,6 +97,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(features_list_sets_the_named_ones),
+        cmocka_unit_test(features_that_are_always_on_may_be_named),
         cmocka_unit_test(features_unknown_name_is_an_error),
         cmocka_unit_test(settings_have_defaults_that_parse),
         cmocka_unit_test(tenant_without_multitenancy_is_anonymous),
