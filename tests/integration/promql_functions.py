@@ -14,14 +14,13 @@ class Functions:
         child = self.vector(ctx, depth - 1)
         name = rng.choice(["abs", "ceil", "floor", "sgn", "sqrt", "round", "round", "clamp", "clamp_min", "clamp_max",
                            "exp", "ln", "deg", "rad", "acos", "asin", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
-                           "atanh", "timestamp", "timestamp", "sort", "sort_desc"])
+                           "atanh", "timestamp", "timestamp", "sort", "sort_desc", "histogram"])
         done = dict(prec=P_ATOM, op=name, distinct=False, many_names=False)
         if name == "timestamp":
             if rng.random() < 0.7:
                 # 2.42 forgets the offset of a selector that has both @ and offset.
                 child = self.selector(ctx) or child
-                both = all(any(word in part for part in child.parts) for word in ("@", "offset"))
-                if child.op == "selector" and both:
+                if child.op == "selector" and all(any(w in part for part in child.parts) for w in ("@", "offset")):
                     return None
             elif child.op in ("selector", "parens"):
                 return None  # parentheses around a selector matter to 2.42 only
@@ -29,6 +28,12 @@ class Functions:
                            minus_zero=False, **done)
         if name in ("sort", "sort_desc"):
             return replace(child, parts=(name, "(", child, ")"), **{**done, "many_names": child.many_names})
+        if name == "histogram":
+            # Of floats nothing comes; 3.x takes a fraction of classic buckets, too.
+            if "le" in child.labels:
+                return None
+            name = rng.choice(["histogram_count(", "histogram_sum(", "histogram_fraction(0, 0.5, "])
+            return replace(child, parts=(name, child, ")"), near=EXACT, **done)
         if name in ("clamp", "clamp_min", "clamp_max"):
             return self.clamp(name, child, ctx, depth, done)
         parts = (name, "(", child, ")")

@@ -1,8 +1,8 @@
 """Random, well-typed PromQL that Prometheus 2.42 and 3.x must answer alike.
 
-What 3.x changed on purpose is avoided, or written in two ways (Dialects), each place with its reason. The ends of
-ranges: 2.42 takes both, 3.x leaves the left one out. No sample and no subquery step lies on a left end: every
-context carries the milliseconds within the second at which it is evaluated.
+What 3.x changed on purpose is avoided, written in two ways (Dialects), or explained afterwards (promql_explain), each
+place with its reason. The ends of ranges: 2.42 takes both, 3.x leaves the left one out. No sample and no subquery
+step lies on a left end: every context carries the milliseconds within the second at which it is evaluated.
 """
 
 import random
@@ -20,8 +20,9 @@ class Generator(Selectors, Functions, Operators):
 
     COST = 400_000  # samples that an expression may read
 
-    def __init__(self, dataset, seed, max_depth=4):
+    def __init__(self, dataset, seed, lookback, max_depth=4):
         self.data = dataset
+        self.lookback = lookback  # ms, of both servers
         self.rng = random.Random(f"queries {seed} {dataset.name}")
         self.max_depth = max_depth
 
@@ -33,21 +34,28 @@ class Generator(Selectors, Functions, Operators):
         while True:
             at = self.data.start + int(span * rng.uniform(0.2, 1.0)) + (rng.randrange(-200, 500) * 1000
                                                                        if rng.random() < 0.15 else 0)
-            at = at - at % 1000 + 137
+            # At times upon a sample: the right end of a window.
+            frac = rng.choice([137, 137, 0, 500, rng.randrange(1000), rng.choice(sorted(self.data.fractions))])
+            at = at - at % 1000 + frac
             if rng.random() < 0.5:
                 start, end, step, kind = at, at, 0, "instant"
             else:
-                step = rng.choice([1, 7, 15, 15, 30, 60, 61, 137]) * 1000
-                count = rng.choice([1, 2, 5, 10, 10, 20, 40])
+                step = rng.choice([1000, 7000, 15_000, 15_000, 30_000, 60_000, 61_000, 137_000, 500, 2250,
+                                   rng.randrange(1, 30_000)])
+                count = rng.choice([1, 2, 5, 10, 10, 20, 40, 40, 150])
                 start, end, kind = at - step * (count - 1), at, "range"
                 if rng.random() < 0.3:
-                    end += rng.randrange(step // 1000) * 1000
-                start = max(start, self.data.start - 600_000 + 137 - self.data.start % 1000)
+                    end += rng.randrange(step)
+                start = max(start, self.data.start - 600_000 + frac - self.data.start % 1000)
+                if end < start:
+                    continue
             evals = 1 if step == 0 else (end - start) // step + 1
-            ctx = Context(start, end, 137, evals, kind == "range", query=(start, end))
+            fracs = frozenset((start + step * n) % 1000 for n in range(min(evals, 1000)))
+            ctx = Context(start, end, fracs, evals, kind == "range", query=(start, end), lookback=self.lookback)
             node = self.root(ctx, rng.choice([1, 2, 2, 3, 3, 4][:self.max_depth + 2]))
             if node is not None:
-                return Query(node, kind, start, end, step)
+                noise = rng.randrange(1, 1 << 30) if rng.random() < 0.15 else 0
+                return Query(node, kind, start, end, step, noise)
 
     def root(self, ctx, depth):
         rng = self.rng
@@ -159,8 +167,12 @@ class Generator(Selectors, Functions, Operators):
             name = rng.choice(["topk", "bottomk"])
             k = rng.choice(["1", "2", "3", "5", "100", "0", "2.9"])
             return replace(child, parts=self.aggregated(name, child, grouping, (k, ", ")), prec=P_ATOM, op="topk")
-        if pick < 0.45:
+        if pick < 0.4:
             return self.trigonometry(ctx, depth)
+        if pick < 0.47:
+            return self.any_rate(ctx, depth)
+        if pick < 0.5:
+            return self.overflowing(ctx, depth)
         if pick < 0.6:
             child = self.matrix(ctx, depth, accept=lambda n: n.near == EXACT)
             if child is None:
@@ -173,7 +185,7 @@ class Generator(Selectors, Functions, Operators):
             return child
         if pick < 0.85:
             name = rng.choice(["sum", "avg"])
-            size = replace(child, parts=self.aggregated("sum", replace(child, parts=("abs(", child, ")")), grouping))
+            size = replace(child, parts=self.aggregated("max", replace(child, parts=("abs(", child, ")")), grouping))
             return replace(child, parts=self.aggregated(name, child, grouping), near=LOOSE, scale=size,
                            prec=P_ATOM, op=name, labels=labels)
         name = rng.choice(["stddev", "stdvar"])
@@ -181,9 +193,21 @@ class Generator(Selectors, Functions, Operators):
         # A group of one NaN or infinity: 2.42 says 0, 3.x NaN. Anything else that is not finite is NaN to both.
         two = ("((",) + aggregated + (") + 0 * (",) + self.plain("sum", child, grouping) + ("))",)
         squares = replace(child, parts=("(", child, ") ^ 2"))
-        size = replace(child, parts=self.plain("sum", squares, grouping))
+        size = replace(child, parts=self.plain("max", squares, grouping))
         return replace(child, parts=(Dialects(two, aggregated),), near=LOOSE, scale=size, prec=P_ATOM, op=name,
                        labels=labels)
+
+    def any_rate(self, ctx, depth):
+        """rate and kin of anything. 3.x extrapolates otherwise than 2.42 (see promql_explain), hence below nothing."""
+        name = self.rng.choice(["rate", "rate", "increase"])
+        child = self.matrix(ctx, depth, accept=lambda n: n.near == EXACT and not n.many_names)
+        return child and replace(child, type="vector", parts=(name + "(", child, ")"), near=EXACT, prec=P_ATOM, op=name)
+
+    def overflowing(self, ctx, depth):
+        """Sums of squares and products that may overflow (see promql_explain), hence below nothing."""
+        child = self.matrix(ctx, depth, want=lambda m: m.special, accept=lambda n: n.near == EXACT and n.special)
+        name = self.rng.choice(["stddev_over_time", "stdvar_over_time", "deriv"])
+        return child and replace(child, type="vector", parts=(name + "(", child, ")"), near=EXACT, prec=P_ATOM, op=name)
 
     def trigonometry(self, ctx, depth):
         child = self.vector(ctx, depth - 1)

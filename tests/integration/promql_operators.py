@@ -109,12 +109,16 @@ class Operators:
         if facts is None:
             return None
         many = left.many_names or right.many_names
+        if op == "atan2" and many:
+            return None  # see below: with the names 2.42 keeps series apart
         prec = PRECEDENCE[op]
         right_first = op == "^"
         a = self.under(left, prec, tight=right_first)
         b = self.under(right, prec, right=not right_first)
         middle = f" {op}"
         keeps_name = op in ("and", "or", "unless")
+        if keeps_name:
+            labels = left.labels | right.labels if op == "or" else left.labels
         if op in COMPARISONS:
             flag = force_bool or is_scalar or rng.random() < 0.35
             if flag:

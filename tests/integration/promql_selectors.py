@@ -1,12 +1,10 @@
 """Range and instant selectors, their matchers, @, offset, and subqueries."""
 
+import math
 from dataclasses import replace
 
 from promql_data import Metric
 from promql_tree import CLOSE, Context, EXACT, LOOSE, Node, P_ADD, P_ATOM, duration, quoted, regex_quote, seconds
-
-LOOKBACK = 300_000
-
 
 class Selectors:
     """A part of Generator."""
@@ -61,9 +59,9 @@ class Selectors:
                            "(?i:" + head.upper() + ").*", "[a-h].*", ".{2,}", some[0] + "?"])
 
     def time_shift(self, ctx):
-        """Text of @ and offset, and the times that they make: (parts, lo, hi, frac)."""
+        """Text of @ and offset, and the times that they make: (parts, lo, hi, fracs, at)."""
         rng = self.rng
-        lo, hi, frac, texts = ctx.lo, ctx.hi, ctx.frac, []
+        lo, hi, fracs, texts, fixed = ctx.lo, ctx.hi, ctx.fracs, [], False
         if rng.random() < 0.12:
             pick = rng.random()
             if pick < 0.3:
@@ -76,16 +74,16 @@ class Selectors:
                 where = seconds(at)
             texts.append(f" @ {where}")
             lo = hi = at
-            frac = at % 1000
+            fracs, fixed = {at % 1000}, True
         if rng.random() < 0.22:
             shift = rng.choice([1, 5, 30, 60, 61, 120, 300, 600, 900]) * 1000 + rng.choice([0, 0, 0, 500, 250])
             if rng.random() < 0.25:
                 shift = -shift
             texts.append(f" offset {'-' if shift < 0 else ''}{duration(rng, abs(shift))}")
             lo, hi = lo - shift, hi - shift
-            frac = (frac - shift) % 1000
+            fracs = {(frac - shift) % 1000 for frac in fracs}
         rng.shuffle(texts)
-        return tuple(texts), lo, hi, frac
+        return tuple(texts), lo, hi, frozenset(fracs), lo if fixed else None
 
     def selector(self, ctx, want=None, range_ms=0, rate=False, plain=False, strict=False):
         """An instant selector, or a range selector of this length; None where ends would matter."""
@@ -94,13 +92,14 @@ class Selectors:
             metric = self.metric(want, ctx, range_ms)
             if metric is None:
                 return None
-            mods, lo, hi, frac = ((), ctx.lo, ctx.hi, ctx.frac) if plain else self.time_shift(ctx)
-            if (frac - range_ms) % 1000 in self.data.fractions or frac in self.data.fractions:
+            mods, lo, hi, fracs, at = ((), ctx.lo, ctx.hi, ctx.fracs, None) if plain else self.time_shift(ctx)
+            # A sample on the left end is in for 2.42 and out for 3.x; the right end is in for both.
+            if any((frac - (range_ms or ctx.lookback)) % 1000 in self.data.fractions for frac in fracs):
                 continue
             if rate and lo - range_ms < metric.rate_from:
                 continue
             # Most answers are to hold something.
-            if (hi < self.data.start or lo > self.data.end + LOOKBACK) and rng.random() < 0.9:
+            if (hi < self.data.start or lo > self.data.end + ctx.lookback) and rng.random() < 0.9:
                 continue
             break
         else:
@@ -129,10 +128,10 @@ class Selectors:
             parts += (f"[{duration(rng, range_ms)}]",)
         return Node("matrix" if range_ms else "vector", parts + mods, EXACT, metric.bound, metric.grain, metric.nonneg,
                     metric.minus_zero, frozenset(metric.labels), many, metric.distinct, op="selector",
-                    series=metric.series, special=metric.special, tiny=metric.tiny)
+                    series=metric.series, special=metric.special, tiny=metric.tiny, window=(range_ms, at, ctx.lo - lo))
 
     def range_ms(self, ctx):
-        return self.rng.choice([20, 31, 60, 90, 120, 300, 300, 600, 901]) * 1000 + self.rng.choice([0, 0, 0, 500])
+        return self.rng.choice([20, 31, 60, 90, 120, 300, 300, 600, 901, 2400]) * 1000 + self.rng.choice([0, 0, 0, 500])
 
     def matrix(self, ctx, depth, want=None, rate=False, accept=None):
         """A range vector: a selector, or a subquery over an EXACT or CLOSE expression that `accept` takes."""
@@ -149,13 +148,16 @@ class Selectors:
 
     def subquery(self, ctx, depth, accept=None, below_zero=False):
         rng = self.rng
-        mods, lo, hi, frac = self.time_shift(ctx)
+        mods, lo, hi, fracs, at = self.time_shift(ctx)
         range_ms = rng.choice([60, 120, 300, 600, 900]) * 1000 + rng.choice([0, 500, 137])
-        step = rng.choice([10, 15, 30, 60, 60, 7]) * 1000
+        step = rng.choice([10_000, 15_000, 30_000, 60_000, 60_000, 7000, 7500, 12_250])
+        grain = math.gcd(step, 1000)
         # A grid point on the left end is in for 2.42 and out for 3.x.
-        if (frac - range_ms) % 1000 == 0:
-            range_ms += 500
-        if (hi < self.data.start or lo > self.data.end + LOOKBACK) and rng.random() < 0.9:
+        if any((frac - range_ms) % grain == 0 for frac in fracs):
+            range_ms += 61
+            if any((frac - range_ms) % grain == 0 for frac in fracs):
+                return None
+        if (hi < self.data.start or lo > self.data.end + ctx.lookback) and rng.random() < 0.9:
             return None
         text = f"[{duration(rng, range_ms)}:{duration(rng, step)}]"
         if step == 60_000 and rng.random() < 0.5:
@@ -163,7 +165,7 @@ class Selectors:
         evals = (hi - lo + range_ms) // step + 1
         if evals > 120 or evals * ctx.evals > 4000:
             return None
-        inner = Context(lo - range_ms, hi, 0, evals, True, True, ctx.query)
+        inner = Context(lo - range_ms, hi, frozenset(range(0, 1000, grain)), evals, True, True, ctx.query, ctx.lookback)
         child = self.vector(inner, depth)
         if child.near == LOOSE or (accept and not accept(child)):
             return None
@@ -174,7 +176,8 @@ class Selectors:
                             nonneg=False, grain=0.0, minus_zero=False)
         elif child.prec < P_ATOM:
             child = self.parens(child)
-        return replace(child, type="matrix", parts=(child, text) + mods, prec=P_ATOM, op="subquery", distinct=False)
+        return replace(child, type="matrix", parts=(child, text) + mods, prec=P_ATOM, op="subquery", distinct=False,
+                       window=(range_ms, at, ctx.lo - lo))
 
     def pins(self, node):
         return any("@" in part for n in node.nodes() for part in n.parts if isinstance(part, str))

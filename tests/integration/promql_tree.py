@@ -11,6 +11,8 @@ only. So that sums do not end that road, values that are multiples of a power of
 sums: no addition of them rounds.
 """
 
+import random
+import re
 from dataclasses import dataclass, replace
 
 from promql_data import INF
@@ -53,6 +55,7 @@ class Node:
     series: int = 1
     special: bool = False  # may hold NaN, infinities or numbers near the end of the range
     tiny: bool = False  # may hold subnormal numbers
+    window: tuple = ()  # of a range vector: its length, and the time of @ or how much earlier than the query it ends
 
     def text(self, version):
         return text_of(self.parts, version)
@@ -87,15 +90,16 @@ def text_of(parts, version):
 
 @dataclass(frozen=True)
 class Context:
-    """When an expression is evaluated: from lo to hi, `evals` times, at `frac` ms within the second."""
+    """When an expression is evaluated: from lo to hi, `evals` times, at `fracs` ms within the second."""
 
     lo: int
     hi: int
-    frac: int
+    fracs: frozenset
     evals: int
     range_query: bool
     nested: bool = False
     query: tuple = ()  # start and end of the query
+    lookback: int = 0
 
 
 @dataclass
@@ -105,9 +109,11 @@ class Query:
     start: int
     end: int
     step: int
+    noise: int = 0  # seed of blanks, comments and upper-case words
 
     def text(self, version):
-        return self.node.text(version)
+        text = self.node.text(version)
+        return noisy(random.Random(self.noise), text) if self.noise else text
 
     def with_node(self, node):
         return replace(self, node=node)
@@ -145,4 +151,24 @@ def regex_quote(text):
     return "".join("\\" + c if c in REGEX_SPECIAL else c for c in text)
 
 
-# --- queries ---------------------------------------------------------------------------------------------------
+# Words that may be written in any case, outside braces; `quantile` is a label's name, too.
+KEYWORDS = {"sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "topk", "bottomk", "count_values", "by",
+            "without", "on", "ignoring", "group_left", "group_right", "bool", "offset", "and", "or", "unless", "atan2",
+            "start", "end", "inf", "nan"}
+TOKEN = re.compile(r"""\s+ | `[^`]*` | "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | \[[^]]*\] | [A-Za-z_:][\w:]*
+                       | [0-9.][\w.]*(?:(?<=[eE])[+-]\d+)? | [=!<>]=|=~|!~ | .""", re.X | re.S)
+
+
+def noisy(rng, text):
+    """The same expression in other words: blanks, line ends and comments between tokens, keywords in upper case."""
+    out, depth = [], 0
+    for token in TOKEN.findall(text):
+        depth += (token == "{") - (token == "}")
+        if token.lower() in KEYWORDS and not depth and rng.random() < 0.3:
+            token = token.upper() if rng.random() < 0.7 else token.capitalize()
+        out.append(token)
+        if rng.random() < 0.15:
+            out.append(rng.choice([" ", "  ", "\t", "\n", "\r\n"]))
+        elif not depth and rng.random() < 0.02:
+            out.append(rng.choice(["# comment\n", " #) \"\n"]))
+    return "".join(out)

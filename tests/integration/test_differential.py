@@ -27,6 +27,7 @@ import harness
 import promql_data
 import promql_generator as pg
 import promql_tree as pt
+from promql_explain import explanation, rows
 
 RELATIVE = 1e-12
 CONFIG = "global: {scrape_interval: 1m, evaluation_interval: 1m}\n"
@@ -61,10 +62,10 @@ class Server:
         return Result(answer.status, json.loads(text, parse_float=str, parse_int=str))
 
     def run(self, query, text=None):
-        text = text if text is not None else query.text(self.version)
+        params = {"query": text if text is not None else query.text(self.version)}
         if query.kind == "instant":
-            return self.ask("/api/v1/query", {"query": text, "time": pt.seconds(query.start)})
-        return self.ask("/api/v1/query_range", {"query": text, "start": pt.seconds(query.start),
+            return self.ask("/api/v1/query", {**params, "time": pt.seconds(query.start)})
+        return self.ask("/api/v1/query_range", {**params, "start": pt.seconds(query.start),
                                                 "end": pt.seconds(query.end), "step": pt.seconds(query.step)})
 
 
@@ -99,17 +100,6 @@ def error_form(text):
     text = re.sub(r"found duplicate series for the match group \{.*\} on the (left|right) hand-side of the operation: "
                   r"\[.*\];", r"found duplicate series for the match group on the \1:", text)
     return text
-
-
-def rows(result):
-    """label set -> [(time, value text)]"""
-    out = {}
-    for series in result.value:
-        key = json.dumps(series["metric"], sort_keys=True)
-        if key in out:
-            raise ValueError(f"twice in an answer: {key}")
-        out[key] = series["values"] if "values" in series else [series["value"]]
-    return out
 
 
 class Comparison:
@@ -151,9 +141,13 @@ class Comparison:
             return False
         if self.node.op == "stddev":
             a, b = a * a, b * b
-        if size == math.inf:
-            # The order of the series decides whether a sum overflows on its way; a variance always does.
-            return self.node.op in ("sum", "avg") or not (math.isfinite(a) or math.isfinite(b))
+        if not (math.isfinite(a) and math.isfinite(b)):
+            # The order of the series decides whether a sum overflows on its way. The squares of a variance do in any
+            # order, and then the order decides between infinity and NaN.
+            if self.node.op == "sum":
+                return 1e300 < size < math.inf
+            overflow = self.node.op in ("stddev", "stdvar") and size == math.inf
+            return overflow and not (math.isfinite(a) or math.isfinite(b))
         return abs(a - b) <= RELATIVE * size
 
     def difference(self, want, got):
@@ -196,8 +190,9 @@ class Comparison:
         def values(rows_of, others):
             out = {}
             for key, points in rows_of.items():
-                there = dict(map(tuple, others.get(key, ())))
+                there = {at: "0" if value == "-0" else value for at, value in others.get(key, ())}
                 for at, value in points:
+                    value = "0" if value == "-0" else value
                     if at not in there:
                         out.setdefault(at, []).append(value)
                     elif there[at] != value:
@@ -216,44 +211,15 @@ class Comparison:
         return None if same else "another order"
 
 
-# --- differences that are known ----------------------------------------------------------------------------------
-
-
-def with_bool(node):
-    """The query with every comparison of vectors as bool."""
-    def rewrite(part):
-        if isinstance(part, pt.Node):
-            parts = part.parts
-            plain = len(parts) == 3 and isinstance(parts[1], str) and parts[1].startswith(f" {part.op}")
-            if part.op in pt.COMPARISONS and plain and " bool" not in parts[1]:
-                parts = (parts[0], parts[1].replace(f" {part.op}", f" {part.op} bool", 1), *parts[2:])
-            return replace(part, parts=tuple(rewrite(p) for p in parts))
-        if isinstance(part, pt.Dialects):
-            return pt.Dialects(tuple(rewrite(p) for p in part.two), tuple(rewrite(p) for p in part.three))
-        return part
-    return rewrite(node)
-
-
-def explanation(query, want, got, reference):
-    """Why the answers may differ; None if nothing is known."""
-    if got.failed and got.error.startswith("multiple matches for labels: "):
-        # 3.x refuses a match that is not unique even where the comparison drops what would not be; 2.42 only where
-        # both stay (prometheus/prometheus#17668), so that it goes on and may meet another error. With bool none is
-        # dropped, and 2.42 must say the same.
-        again = reference.run(query.with_node(with_bool(query.node)))
-        if again.failed and again.error == got.error:
-            return "a filter drops what made a match ambiguous"
-    return None
-
-
 # --- running -----------------------------------------------------------------------------------------------------
 
 
 class Peers:
     """Both servers with one data set."""
 
-    def __init__(self, dataset, narthex, prometheus):
+    def __init__(self, dataset, narthex, prometheus, lookback):
         self.dataset = dataset
+        self.lookback = lookback
         self.narthex = Server(narthex.url, 3)
         self.prometheus = Server(prometheus.url, 2)
 
@@ -263,7 +229,7 @@ class Peers:
         line = Comparison(query, self.prometheus).difference(want, got)
         if line is None:
             return "agreed", "failed" if want.failed else ("empty" if want.empty else "full")
-        reason = explanation(query, want, got, self.prometheus)
+        reason = explanation(query, want, got, self.prometheus, Comparison(query, self.prometheus).difference)
         if reason:
             return "explained", reason
         return "different", (line, want, got)
@@ -332,7 +298,7 @@ class Summary:
 def run(peers, seed, count, threads=4, progress=None):
     """Asks `count` queries of this seed."""
     summary = Summary()
-    generator = pg.Generator(peers.dataset, seed)
+    generator = pg.Generator(peers.dataset, seed, peers.lookback)
     queries = (generator.query() for _ in range(count))
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         pending = set()
@@ -356,6 +322,11 @@ def run(peers, seed, count, threads=4, progress=None):
 # --- starting and loading ------------------------------------------------------------------------------------------
 
 
+def lookback_of(seed):
+    """The lookback of both servers, in ms."""
+    return (300_000, 300_000, 60_000, 299_500, 29_500)[seed % 5]
+
+
 class Bench:
     """Processes of both servers, each data set in a pair of its own."""
 
@@ -364,10 +335,10 @@ class Bench:
         self.clustered = clustered
         self.started = []
 
-    def pair(self, name):
+    def pair(self, name, lookback):
         work = self.workdir / name
         work.mkdir()
-        flags = ["--query.features=promql-experimental-functions"]
+        flags = ["--query.features=promql-experimental-functions", f"--query.lookback={lookback}ms"]
         if self.clustered:
             narthex = harness.Cluster(work, querier_flags=flags)
             write, read = narthex.distributor, narthex.querier
@@ -375,7 +346,8 @@ class Bench:
             narthex = harness.Node("all", "narthex", harness.free_ports(1)[0], work,
                                    ["--storage.retention=10y", *flags])
             write = read = narthex
-        prometheus = harness.Prometheus(work, CONFIG, flags=["--web.enable-remote-write-receiver"])
+        prometheus = harness.Prometheus(work, CONFIG, flags=["--web.enable-remote-write-receiver",
+                                                             f"--query.lookback-delta={lookback}ms"])
         self.started += [narthex, prometheus]
         narthex.start()
         prometheus.start()
@@ -400,20 +372,20 @@ class Bench:
 
     def synthetic(self, seed):
         data = promql_data.Synthetic(seed, harness.STALE_NAN)
-        write, read, prometheus = self.pair("synthetic")
+        write, read, prometheus = self.pair("synthetic", lookback_of(seed))
         writer = harness.Writer(harness.load_protos(), write.url)
         self.load((writer.encode(piece) for piece in data.in_order()), write.url, prometheus.url)
-        return Peers(data.dataset(), read, prometheus)
+        return Peers(data.dataset(), read, prometheus, lookback_of(seed))
 
-    def recorded(self):
+    def recorded(self, seed):
         from test_recorded_stream import requests_of
 
-        write, read, prometheus = self.pair("recorded")
+        write, read, prometheus = self.pair("recorded", lookback_of(seed))
         self.load(requests_of("remote-write-1.0.bin.zst"), write.url, prometheus.url)
         params = urllib.parse.urlencode({"match[]": '{__name__!=""}', "start": promql_data.RECORDED_START // 1000,
                                          "end": promql_data.RECORDED_END // 1000 + 1})
         series = harness.http("GET", f"{prometheus.url}/api/v1/series?{params}").json["data"]
-        return Peers(promql_data.recorded(series), read, prometheus)
+        return Peers(promql_data.recorded(series), read, prometheus, lookback_of(seed))
 
     def stop(self):
         for process in self.started:
@@ -446,7 +418,7 @@ def test_random_data(bench):
 
 @pytest.mark.skipif(not harness.TESTDATA.exists(), reason=f"no recorded streams: {harness.TESTDATA} is absent")
 def test_recorded_data(bench):
-    agreed(bench.recorded(), 1, 600)
+    agreed(bench.recorded(1), 1, 600)
 
 
 def main():
@@ -461,7 +433,8 @@ def main():
                         help="print the queries on random data and end")
     options = parser.parse_args()
     if options.only_print:
-        generator = pg.Generator(promql_data.Synthetic(options.seed, harness.STALE_NAN).dataset(), options.seed)
+        data = promql_data.Synthetic(options.seed, harness.STALE_NAN).dataset()
+        generator = pg.Generator(data, options.seed, lookback_of(options.seed))
         for _ in range(options.count):
             print(generator.query().text(3))
         return 0
@@ -471,7 +444,7 @@ def main():
         bench = Bench(workdir, options.cluster)
         try:
             for name in names:
-                peers = bench.synthetic(options.seed) if name == "synthetic" else bench.recorded()
+                peers = getattr(bench, name)(options.seed)
                 began = time.monotonic()
                 summary = run(peers, options.seed, options.count // len(names), options.threads,
                               lambda text: print(f"  {name}: {text}", file=sys.stderr, flush=True))
