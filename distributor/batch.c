@@ -66,6 +66,9 @@ void dist_batch_clear(struct dist_batch *batch, size_t keep_bytes)
     batch->histogram_count = 0;
     batch->exemplar_count = 0;
     batch->metadata_count = 0;
+    batch->symbols = NULL;
+    batch->symbol_count = 0;
+    batch->strict_exemplars = false;
 }
 
 enum nx_err dist_batch_add_series(struct dist_batch *batch, struct dist_series **out)

@@ -1,5 +1,8 @@
 /* A write request as columns, the form every receive format decodes into and the push works on.
  *
+ * Labels stay in the form in which they came until somebody needs them, so that a known series
+ * costs no parsing: the batch's format reads them.
+ *
  * A batch owns the decoded body that its views alias, an arena for what is made of it, and the
  * columns. It is used for one request and cleared for the next; one thread at a time. */
 #ifndef DIST_BATCH_H
@@ -16,14 +19,26 @@
 
 #define DIST_NO_REF UINT32_MAX
 
+struct dist_batch;
+
+/* How a wire format writes the labels of a series or an exemplar. */
+struct dist_label_format {
+    /* The labels of `raw`, in the order they came, in an array of the arena. At most `max` are
+     * taken, *count says how many there are. NX_ERR_INVALID (`fail` may be NULL) or NX_ERR_NOMEM.
+     */
+    enum nx_err (*read)(const struct dist_batch *batch, struct nx_view raw, struct nx_arena *arena,
+                        size_t max, struct nx_label **labels, size_t *count, struct nx_fail *fail);
+    /* A hash that differs wherever the labels differ, over requests too. */
+    struct nx_hash128 (*hash)(const struct dist_batch *batch, struct nx_view raw);
+};
+
 /* One TimeSeries of the request; two of them may describe the same series. */
 struct dist_series {
-    /* The label fields as they came. Where they were not in one run (`label_run` false) it is the
-     * whole TimeSeries message, and no key for a cache. */
-    struct nx_view raw_labels;
-    bool label_run;
-    bool refused;         /* nothing of it is pushed */
-    uint32_t label_count; /* fields, empty values included */
+    struct nx_view raw_labels; /* as the format wrote them */
+    bool cacheable;            /* raw_labels is a key for the cache */
+    const char *broken;        /* the format's reason why it is to be refused, or NULL */
+    bool refused;              /* nothing of it is pushed */
+    uint32_t label_count;      /* fields, empty values included */
     uint32_t first_sample, sample_count;
     uint32_t first_histogram, histogram_count;
     uint32_t first_exemplar, exemplar_count;
@@ -43,7 +58,8 @@ struct dist_histogram {
 struct dist_exemplar {
     int64_t timestamp;
     uint64_t value_bits;
-    struct nx_view raw_labels; /* the Exemplar message */
+    struct nx_view raw_labels; /* as the format wrote them */
+    const char *broken;        /* as of a series */
     struct nx_view canonical;  /* as of a series, once resolved */
 };
 
@@ -55,8 +71,16 @@ struct dist_metadata {
     bool refused;
 };
 
+/* A string that labels of the request refer to by its number. */
+struct dist_symbol {
+    struct nx_view text;
+    struct nx_hash128 hash;
+};
+
 struct dist_batch {
-    char *body; /* nx_free */
+    const struct dist_label_format *format;
+    bool strict_exemplars; /* one whose series has never had a sample fails the request */
+    char *body;            /* nx_free */
     size_t body_len;
     struct nx_arena arena;
     struct dist_series *series;
@@ -72,6 +96,8 @@ struct dist_batch {
     size_t exemplar_count, exemplar_capacity;
     struct dist_metadata *metadata;
     size_t metadata_count, metadata_capacity;
+    struct dist_symbol *symbols; /* of formats that have them; in the arena */
+    size_t symbol_count;
 };
 
 void dist_batch_init(struct dist_batch *batch);

@@ -155,10 +155,11 @@ static void describe_refusal(struct dist_push *push, const struct dist_row_refus
                           says_more ? ")" : "", refusal->timestamp);
     struct nx_labels labels = {.items = NULL, .count = 0};
     if (refusal->row < push->series_rows && request->batch)
-        labels = dist_resolve_shown(request->read_labels, &push->arena,
-                                    dist_push_series(push, refusal->row));
-    dist_refusals_add(out, dist_reason_of(refusal->code), refusal->samples ? refusal->samples : 1,
-                      &why, labels);
+        labels =
+            dist_resolve_shown(request->batch, &push->arena, dist_push_series(push, refusal->row));
+    bool exemplars = refusal->code == NX_ERR_UNKNOWN_SERIES;
+    uint64_t samples = refusal->samples || exemplars ? refusal->samples : 1;
+    dist_refusals_add(out, dist_reason_of(refusal->code), samples, &why, labels);
 }
 
 /* --- the answer --- */
@@ -199,6 +200,37 @@ static void describe_refused(struct dist_push *push, struct dist_push_result *re
     }
 }
 
+/* Of a row that was refused in part the rest is stored. Which kind was refused is not told: no
+ * sender mixes kinds in a series. */
+static uint64_t take_refused(uint64_t points, uint64_t *refused)
+{
+    uint64_t less = points < *refused ? points : *refused;
+    *refused -= less;
+    return points - less;
+}
+
+static void count_stored(const struct dist_push *push, uint64_t stored[DIST_KIND_COUNT])
+{
+    for (uint32_t i = 0; i < push->quorum.count; i++) {
+        enum dist_row_state state = push->quorum.rows[i].state;
+        if (state != DIST_ROW_STORED && state != DIST_ROW_REFUSED)
+            continue;
+        uint64_t refused = 0;
+        if (state == DIST_ROW_REFUSED && push->refusal_of_row && push->refusal_of_row[i])
+            refused = push->refusals[push->refusal_of_row[i] - 1].samples;
+        if (i >= push->series_rows) {
+            stored[DIST_KIND_METADATA] += state == DIST_ROW_STORED;
+            continue;
+        }
+        const struct dist_series *series = dist_push_series(push, i);
+        bool exemplars_only = series->sample_count == 0 && series->histogram_count == 0;
+        stored[DIST_KIND_FLOAT] += take_refused(series->sample_count, &refused);
+        stored[DIST_KIND_HISTOGRAM] += take_refused(series->histogram_count, &refused);
+        if (state == DIST_ROW_STORED || !exemplars_only)
+            stored[DIST_KIND_EXEMPLAR] += series->exemplar_count;
+    }
+}
+
 static void release_batch(struct dist_push *push)
 {
     struct dist_push_request *request = &push->request;
@@ -220,6 +252,8 @@ static void answer(struct dist_push *push, enum nx_err err)
         describe_unreachable(push, &result);
     else if (push->quorum.states[DIST_ROW_REFUSED] > 0)
         describe_refused(push, &result, &refusals);
+    if (!err)
+        count_stored(push, result.stored);
     push->answered = true;
     if (push->legs_open > 0 && budget_is_tight(push->pusher->options.budget))
         release_batch(push);

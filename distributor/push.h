@@ -12,6 +12,7 @@
 #include "common/ring/ring.h"
 #include "distributor/batch.h"
 #include "distributor/distributor.h"
+#include "distributor/metrics.h"
 #include "distributor/push_peer.h"
 #include "distributor/refusals.h"
 #include "distributor/resolve.h"
@@ -33,13 +34,13 @@ struct dist_push_result {
     enum nx_err err;
     struct nx_fail fail;                  /* says more where err is not NX_OK */
     const struct dist_refusals *refusals; /* by the ingesters */
+    uint64_t stored[DIST_KIND_COUNT];     /* what a majority has on disk, whatever `err` is */
 };
 
 struct dist_push_request {
     struct dist_batch *batch; /* resolved; from dist_pusher_take_batch, and taken over */
     size_t charged_bytes;     /* given back to the budget with the batch */
     struct nx_view tenant;    /* copied */
-    dist_read_labels read_labels;
     /* Exactly once, perhaps from inside dist_push_start. The result is valid during the call. */
     void (*done)(void *user, const struct dist_push_result *result);
     void *user;

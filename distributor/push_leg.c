@@ -69,8 +69,8 @@ static enum nx_err choose_labels(struct dist_leg *leg)
         if (!leg->with_labels[i])
             continue;
         with++;
-        enum nx_err err = dist_resolve_canonical(
-            pusher->options.settings, push->request.read_labels, push->request.batch, series);
+        enum nx_err err =
+            dist_resolve_canonical(pusher->options.settings, push->request.batch, series);
         if (err)
             return err;
     }
@@ -158,14 +158,15 @@ void dist_leg_start(struct dist_leg *leg)
 
 enum row_mark { MARK_STORED, MARK_REFUSED, MARK_UNKNOWN };
 
-/* Exemplars are refused without failing the request, as Prometheus does. */
+/* Exemplars are refused without failing the request, as Prometheus does, but for those without a
+ * series where the format is strict. */
 static bool is_tolerated(const struct dist_leg *leg, const Narthex__Refusal *refusal)
 {
     struct dist_push *push = leg->push;
-    if (refusal->code == NX_ERR_UNKNOWN_SERIES)
-        return true;
     if (!push->request.batch || refusal->series >= leg->series_count)
         return false;
+    if (refusal->code == NX_ERR_UNKNOWN_SERIES)
+        return !push->request.batch->strict_exemplars;
     const struct dist_series *series = dist_push_series(push, leg->rows[refusal->series]);
     return series->sample_count == 0 && series->histogram_count == 0;
 }

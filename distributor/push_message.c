@@ -17,6 +17,7 @@ enum {
     FIELD_EXEMPLARS = 8,
     FIELD_METADATA = 9,
     FIELD_INCARNATION = 10,
+    FIELD_EXEMPLARS_NEED_SERIES = 11,
 };
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2 };
@@ -211,6 +212,7 @@ void dist_push_encode(struct nx_buf *out, const struct dist_push_part *part)
     for (size_t i = 0; i < part->metadata_count; i++)
         encode_metadata(out, &batch->metadata[part->metadata[i]]);
     put_varint(out, FIELD_INCARNATION, part->incarnation);
+    put_varint(out, FIELD_EXEMPLARS_NEED_SERIES, batch->strict_exemplars);
 }
 
 /* --- the answer --- */

@@ -4,17 +4,32 @@
 
 #define SKIPPED UINT32_MAX
 
-static void collect_rows(struct dist_push *push, uint32_t *partitions)
+static bool has_points(const struct dist_series *series)
+{
+    return series->sample_count > 0 || series->histogram_count > 0;
+}
+
+/* Rows of exemplars alone come behind the others: their series may be new in this request. */
+static size_t collect_series(struct dist_push *push, uint32_t *partitions, size_t row,
+                             bool exemplars_alone)
 {
     const struct dist_batch *batch = push->request.batch;
-    size_t row = 0;
     for (size_t i = 0; i < batch->series_count; i++) {
         const struct dist_series *series = &batch->series[i];
-        if (series->refused || dist_series_is_empty(series))
+        if (series->refused || dist_series_is_empty(series) ||
+            has_points(series) == exemplars_alone)
             continue;
         push->row_items[row] = (uint32_t)i;
         partitions[row++] = nx_series_id_partition(series->id, push->view->partitions);
     }
+    return row;
+}
+
+static void collect_rows(struct dist_push *push, uint32_t *partitions)
+{
+    const struct dist_batch *batch = push->request.batch;
+    size_t row = collect_series(push, partitions, 0, false);
+    row = collect_series(push, partitions, row, true);
     push->series_rows = row;
     for (size_t i = 0; i < batch->metadata_count; i++) {
         if (batch->metadata[i].refused)

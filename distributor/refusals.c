@@ -43,6 +43,7 @@ enum dist_reason dist_reason_of(enum nx_err code)
         {NX_ERR_OUT_OF_BOUNDS, DIST_REASON_TIMESTAMP_INVALID},
         {NX_ERR_LIMIT, DIST_REASON_LIMIT},
         {NX_ERR_RATE_LIMITED, DIST_REASON_LIMIT},
+        {NX_ERR_UNKNOWN_SERIES, DIST_REASON_EXEMPLAR_INVALID},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         if (table[i].code == code)

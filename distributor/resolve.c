@@ -14,12 +14,13 @@ struct resolving {
     struct nx_fail *fail;
 };
 
-struct nx_labels dist_resolve_shown(dist_read_labels read_labels, struct nx_arena *arena,
+struct nx_labels dist_resolve_shown(const struct dist_batch *batch, struct nx_arena *arena,
                                     const struct dist_series *series)
 {
     struct nx_label *labels = NULL;
     size_t count = 0;
-    if (read_labels(series->raw_labels, arena, MAX_SHOWN_LABELS, &labels, &count, NULL))
+    if (batch->format->read(batch, series->raw_labels, arena, MAX_SHOWN_LABELS, &labels, &count,
+                            NULL))
         count = 0;
     return (struct nx_labels){.items = labels,
                               .count = count < MAX_SHOWN_LABELS ? count : MAX_SHOWN_LABELS};
@@ -50,8 +51,7 @@ static enum nx_err encode_labels(struct nx_arena *arena, struct nx_labels labels
 }
 
 /* A count far over the limit is refused unread; empty values, which do not count, may double it. */
-static enum nx_err read_valid_labels(const struct dist_settings *settings,
-                                     dist_read_labels read_labels, struct dist_batch *batch,
+static enum nx_err read_valid_labels(const struct dist_settings *settings, struct dist_batch *batch,
                                      const struct dist_series *series, struct nx_labels *labels,
                                      enum dist_reason *reason, bool *refused, struct nx_fail *why)
 {
@@ -61,8 +61,8 @@ static enum nx_err read_valid_labels(const struct dist_settings *settings,
         return dist_validate_label_count(settings, series->label_count, reason, why);
     struct nx_label *items = NULL;
     size_t count = 0;
-    enum nx_err err =
-        read_labels(series->raw_labels, &batch->arena, series->label_count, &items, &count, why);
+    enum nx_err err = batch->format->read(batch, series->raw_labels, &batch->arena,
+                                          series->label_count, &items, &count, why);
     if (err) {
         *refused = false;
         return err;
@@ -72,8 +72,7 @@ static enum nx_err read_valid_labels(const struct dist_settings *settings,
     return err;
 }
 
-enum nx_err dist_resolve_canonical(const struct dist_settings *settings,
-                                   dist_read_labels read_labels, struct dist_batch *batch,
+enum nx_err dist_resolve_canonical(const struct dist_settings *settings, struct dist_batch *batch,
                                    struct dist_series *series)
 {
     if (series->canonical.ptr)
@@ -81,8 +80,7 @@ enum nx_err dist_resolve_canonical(const struct dist_settings *settings,
     struct nx_labels labels = {.items = NULL, .count = 0};
     enum dist_reason reason;
     bool refused;
-    enum nx_err err =
-        read_valid_labels(settings, read_labels, batch, series, &labels, &reason, &refused, NULL);
+    enum nx_err err = read_valid_labels(settings, batch, series, &labels, &reason, &refused, NULL);
     return err ? err : encode_labels(&batch->arena, labels, &series->canonical);
 }
 
@@ -91,7 +89,7 @@ static void refuse_series(struct resolving *r, struct dist_series *series, enum 
 {
     series->refused = true;
     dist_refusals_add(r->refusals, reason, (uint64_t)series->sample_count + series->histogram_count,
-                      why, dist_resolve_shown(r->resolver->read_labels, &r->batch->arena, series));
+                      why, dist_resolve_shown(r->batch, &r->batch->arena, series));
 }
 
 static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
@@ -100,8 +98,8 @@ static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
     enum dist_reason reason = DIST_REASON_OTHER;
     struct nx_fail why = {.code = NX_OK};
     bool refused = false;
-    enum nx_err err = read_valid_labels(r->resolver->settings, r->resolver->read_labels, r->batch,
-                                        series, &labels, &reason, &refused, &why);
+    enum nx_err err = read_valid_labels(r->resolver->settings, r->batch, series, &labels, &reason,
+                                        &refused, &why);
     if (err && refused) {
         refuse_series(r, series, reason, &why);
         return NX_OK;
@@ -112,7 +110,7 @@ static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
         return err;
     series->id = nx_series_id_of(r->resolver->tenant, labels);
     err = encode_labels(&r->batch->arena, labels, &series->canonical);
-    if (!err && series->label_run && r->resolver->cache)
+    if (!err && series->cacheable && r->resolver->cache)
         series->cache_ref = dist_cache_insert(r->resolver->cache, series->cache_key, series->id);
     return err;
 }
@@ -124,9 +122,10 @@ static void look_up(struct resolving *r)
     dist_cache_read_begin(cache);
     for (size_t i = 0; i < r->batch->series_count; i++) {
         struct dist_series *series = &r->batch->series[i];
-        if (!series->label_run)
+        if (!series->cacheable || series->broken)
             continue;
-        series->cache_key = dist_cache_key(r->tenant_key, series->raw_labels);
+        series->cache_key =
+            dist_cache_key(r->tenant_key, r->batch->format->hash(r->batch, series->raw_labels));
         series->cache_ref = dist_cache_find(cache, series->cache_key);
         if (series->cache_ref != DIST_NO_REF)
             series->id = dist_cache_id(cache, series->cache_ref);
@@ -136,6 +135,12 @@ static void look_up(struct resolving *r)
 
 static enum nx_err resolve_identity(struct resolving *r, struct dist_series *series)
 {
+    if (series->broken) {
+        struct nx_fail why = {.code = NX_OK};
+        (void)nx_fail_set(&why, NX_ERR_INVALID, "%s", series->broken);
+        refuse_series(r, series, DIST_REASON_LABEL_INVALID, &why);
+        return NX_OK;
+    }
     if (series->cache_ref != DIST_NO_REF) {
         r->resolver->hits++;
         return NX_OK;
@@ -155,7 +160,7 @@ static bool take_timestamp(struct resolving *r, const struct dist_series *series
     if (!dist_validate_timestamp(settings, r->resolver->now_ms, timestamp, &reason, &why))
         return true;
     dist_refusals_add(r->refusals, reason, 1, &why,
-                      dist_resolve_shown(r->resolver->read_labels, &r->batch->arena, series));
+                      dist_resolve_shown(r->batch, &r->batch->arena, series));
     return false;
 }
 
@@ -201,7 +206,7 @@ static enum nx_err resolve_histograms(struct resolving *r, struct dist_series *s
             err = encode_histogram(batch, &row);
         if (err == NX_ERR_INVALID) {
             dist_refusals_add(r->refusals, DIST_REASON_HISTOGRAM_INVALID, 1, &why,
-                              dist_resolve_shown(r->resolver->read_labels, &batch->arena, series));
+                              dist_resolve_shown(batch, &batch->arena, series));
             continue;
         }
         if (err)
@@ -210,6 +215,15 @@ static enum nx_err resolve_histograms(struct resolving *r, struct dist_series *s
     }
     series->histogram_count = kept;
     return NX_OK;
+}
+
+static void refuse_exemplar(struct resolving *r, const struct dist_series *series,
+                            const char *reason)
+{
+    struct nx_fail why = {.code = NX_OK};
+    (void)nx_fail_set(&why, NX_ERR_INVALID, "exemplar: %s", reason);
+    dist_refusals_add(r->refusals, DIST_REASON_EXEMPLAR_INVALID, 0, &why,
+                      dist_resolve_shown(r->batch, &r->batch->arena, series));
 }
 
 static enum nx_err resolve_exemplars(struct resolving *r, struct dist_series *series)
@@ -222,8 +236,12 @@ static enum nx_err resolve_exemplars(struct resolving *r, struct dist_series *se
         struct nx_labels labels;
         size_t count = 0;
         enum dist_reason reason;
-        enum nx_err err = r->resolver->read_labels(row.raw_labels, &batch->arena, SIZE_MAX, &items,
-                                                   &count, r->fail);
+        if (row.broken) {
+            refuse_exemplar(r, series, row.broken);
+            continue;
+        }
+        enum nx_err err = batch->format->read(batch, row.raw_labels, &batch->arena, SIZE_MAX,
+                                              &items, &count, r->fail);
         if (err)
             return err;
         if (dist_validate_timestamp(r->resolver->settings, r->resolver->now_ms, row.timestamp,

@@ -8,15 +8,9 @@
 #include "distributor/refusals.h"
 #include "distributor/series_cache.h"
 
-/* Reads the label fields of a format; remote_write_v1.h has one. */
-typedef enum nx_err (*dist_read_labels)(struct nx_view raw, struct nx_arena *arena, size_t max,
-                                        struct nx_label **labels, size_t *count,
-                                        struct nx_fail *fail);
-
 struct dist_resolver {
     const struct dist_settings *settings;
     struct dist_cache *cache; /* may be NULL */
-    dist_read_labels read_labels;
     struct nx_view tenant;
     int64_t now_ms;
     size_t hits, misses; /* of the cache, added up */
@@ -31,12 +25,11 @@ enum nx_err dist_resolve(struct dist_resolver *resolver, struct dist_batch *batc
 
 /* Reads the labels of a series that came through the cache and encodes them into series->canonical;
  * nothing to do where that is there. */
-enum nx_err dist_resolve_canonical(const struct dist_settings *settings,
-                                   dist_read_labels read_labels, struct dist_batch *batch,
+enum nx_err dist_resolve_canonical(const struct dist_settings *settings, struct dist_batch *batch,
                                    struct dist_series *series) NX_WARN_UNUSED;
 
 /* The label set of a series for an error text: as much of it as can be read. */
-struct nx_labels dist_resolve_shown(dist_read_labels read_labels, struct nx_arena *arena,
+struct nx_labels dist_resolve_shown(const struct dist_batch *batch, struct nx_arena *arena,
                                     const struct dist_series *series);
 
 #endif

@@ -96,12 +96,9 @@ void dist_cache_free(struct dist_cache *cache)
     nx_free(cache);
 }
 
-struct nx_hash128 dist_cache_key(struct nx_hash128 tenant, struct nx_view raw_labels)
+struct nx_hash128 dist_cache_key(struct nx_hash128 tenant, struct nx_hash128 labels)
 {
-    struct nx_hash128 key = nx_hash128(raw_labels.ptr, raw_labels.len);
-    key.hi ^= tenant.hi + raw_labels.len * UINT64_C(0x9E3779B97F4A7C15);
-    key.lo ^= tenant.lo;
-    return key;
+    return (struct nx_hash128){.hi = labels.hi ^ tenant.hi, .lo = labels.lo ^ tenant.lo};
 }
 
 void dist_cache_read_begin(struct dist_cache *cache)

@@ -1,10 +1,10 @@
-/* What a process remembers of the series it has seen: from the bytes of the label fields as they
- * came to the series id, and which lives of which ingesters have confirmed that they know the
+/* What a process remembers of the series it has seen: from the hash of its labels as they came
+ * to the series id, and which lives of which ingesters have confirmed that they know the
  * series' labels. One for all workers: a series may come through any connection, and a copy a
  * worker would cost its memory as many times.
  *
- * A key is the 128-bit XXH3 of those bytes, mixed with that of the tenant and their length; 96 bits
- * of it are kept and compared, so that among a hundred million series two are confused with a
+ * A key is the format's 128-bit hash of them (batch.h), mixed with that of the tenant; 96 bits of
+ * it are kept and compared, so that among a hundred million series two are confused with a
  * probability of 10^-13. Only labels that passed validation are put in. Bounded by bytes: at the
  * cap the entry that was not used lately makes room (CLOCK).
  *
@@ -29,7 +29,7 @@ struct dist_cache;
 enum nx_err dist_cache_new(size_t max_bytes, struct dist_cache **out) NX_WARN_UNUSED;
 void dist_cache_free(struct dist_cache *cache);
 
-struct nx_hash128 dist_cache_key(struct nx_hash128 tenant, struct nx_view raw_labels);
+struct nx_hash128 dist_cache_key(struct nx_hash128 tenant, struct nx_hash128 labels);
 
 /* --- between these two; other threads may read meanwhile, nobody changes --- */
 void dist_cache_read_begin(struct dist_cache *cache);

@@ -11,6 +11,7 @@
 #include "distributor/metrics.h"
 #include "distributor/receive/negotiate.h"
 #include "distributor/receive/remote_write_v1.h"
+#include "distributor/receive/remote_write_v2.h"
 #include "distributor/receive/snappy_body.h"
 #include "distributor/resolve.h"
 #include "distributor/tenant.h"
@@ -25,6 +26,7 @@ struct write_request {
     struct dist_worker *worker;
     struct nx_http_request *http;
     uint64_t started_ns;
+    enum dist_message message;
     uint64_t received[DIST_KIND_COUNT];
     uint64_t valid[DIST_KIND_COUNT];
     struct dist_refusals refusals; /* found before the push */
@@ -32,12 +34,19 @@ struct write_request {
 
 /* --- answers --- */
 
-/* Remote write 1.0 has no written counts; Prometheus says 0. */
-static void put_written_headers(struct nx_http_request *http)
+/* `stored` may be NULL: nothing. */
+static void put_written_headers(struct nx_http_request *http, const uint64_t *stored)
 {
-    nx_http_response_header(http, "X-Prometheus-Remote-Write-Samples-Written", "0");
-    nx_http_response_header(http, "X-Prometheus-Remote-Write-Histograms-Written", "0");
-    nx_http_response_header(http, "X-Prometheus-Remote-Write-Exemplars-Written", "0");
+    static const char *const names[] = {
+        [DIST_KIND_FLOAT] = "X-Prometheus-Remote-Write-Samples-Written",
+        [DIST_KIND_HISTOGRAM] = "X-Prometheus-Remote-Write-Histograms-Written",
+        [DIST_KIND_EXEMPLAR] = "X-Prometheus-Remote-Write-Exemplars-Written",
+    };
+    for (size_t kind = 0; kind <= DIST_KIND_EXEMPLAR; kind++) {
+        char count[24];
+        (void)snprintf(count, sizeof count, "%" PRIu64, stored ? stored[kind] : 0);
+        nx_http_response_header(http, names[kind], count);
+    }
 }
 
 /* Spread over a few seconds, so that senders turned away together do not come back together. */
@@ -49,11 +58,11 @@ static void put_retry_after(struct dist_worker *worker, struct nx_http_request *
 }
 
 static void respond(struct dist_worker *worker, struct nx_http_request *http, int status,
-                    const char *text, uint64_t started_ns)
+                    const char *text, uint64_t started_ns, const uint64_t *stored)
 {
     uint64_t now = nx_now_ns(worker->dist->deps.clock);
     dist_metrics_request(worker->dist->metrics, status, (double)(now - started_ns) * 1e-9);
-    put_written_headers(http);
+    put_written_headers(http, stored);
     if (status == 429 || status == 503)
         put_retry_after(worker, http);
     if (status == 204)
@@ -62,14 +71,16 @@ static void respond(struct dist_worker *worker, struct nx_http_request *http, in
         nx_http_respond_text(http, status, text);
 }
 
-static void respond_fail(struct write_request *request, enum nx_err err, const struct nx_fail *fail)
+static void respond_fail(struct write_request *request, enum nx_err err, const struct nx_fail *fail,
+                         const uint64_t *stored)
 {
     const char *text = fail->code == NX_OK ? nx_err_text(err) : fail->text;
-    respond(request->worker, request->http, nx_err_http(err), text, request->started_ns);
+    respond(request->worker, request->http, nx_err_http(err), text, request->started_ns, stored);
 }
 
 /* The first offender, and how much was refused with it. */
-static void respond_refused(struct write_request *request, const struct dist_refusals *pushed)
+static void respond_refused(struct write_request *request, const struct dist_refusals *pushed,
+                            const uint64_t *stored)
 {
     const struct dist_refusals *own = &request->refusals;
     const struct nx_fail *first = dist_refusals_any(own) ? &own->first : &pushed->first;
@@ -87,7 +98,7 @@ static void respond_refused(struct write_request *request, const struct dist_ref
         (void)snprintf(text, sizeof text,
                        "%s (refused: %" PRIu64 " of %" PRIu64 " samples; the others are stored)",
                        first->text, samples, points);
-    respond(request->worker, request->http, 400, text, request->started_ns);
+    respond(request->worker, request->http, 400, text, request->started_ns, stored);
 }
 
 static void count_accepted(const struct write_request *request)
@@ -101,15 +112,17 @@ static void on_pushed(void *user, const struct dist_push_result *result)
 {
     struct write_request *request = user;
     dist_metrics_refusals(request->worker->dist->metrics, result->refusals);
+    /* Remote write 1.0 has no written counts; Prometheus says 0. */
+    const uint64_t *stored = request->message == DIST_MESSAGE_RW2 ? result->stored : NULL;
     if (result->err) {
-        respond_fail(request, result->err, &result->fail);
+        respond_fail(request, result->err, &result->fail, stored);
         return;
     }
     count_accepted(request);
     if (dist_refusals_any(&request->refusals) || dist_refusals_any(result->refusals))
-        respond_refused(request, result->refusals);
+        respond_refused(request, result->refusals, stored);
     else
-        respond(request->worker, request->http, 204, "", request->started_ns);
+        respond(request->worker, request->http, 204, "", request->started_ns, stored);
 }
 
 /* --- the way in --- */
@@ -143,7 +156,9 @@ static enum nx_err decode(struct write_request *request, size_t decoded_len,
         return err;
     struct dist_decode_limits limits = {.max_series = (size_t)settings->max_series_per_request,
                                         .max_samples = (size_t)settings->max_samples_per_request};
-    return dist_rw1_decode(nx_view_make(batch->body, decoded_len), &limits, batch, fail);
+    struct nx_view message = nx_view_make(batch->body, decoded_len);
+    return request->message == DIST_MESSAGE_RW2 ? dist_rw2_decode(message, &limits, batch, fail)
+                                                : dist_rw1_decode(message, &limits, batch, fail);
 }
 
 static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
@@ -153,7 +168,6 @@ static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
     struct distributor *dist = worker->dist;
     struct dist_resolver resolver = {.settings = dist->deps.settings,
                                      .cache = dist->cache,
-                                     .read_labels = dist_rw1_labels,
                                      .tenant = tenant,
                                      .now_ms = nx_now_ms(dist->deps.clock)};
     count_batch(batch, request->received);
@@ -206,16 +220,22 @@ static void run(struct write_request *request, size_t decoded_len, struct dist_b
     if (err) {
         dist_pusher_give_batch(request->worker->pusher, batch);
         dist_budget_discharge(&dist->budget, charged);
-        respond_fail(request, err, &fail);
+        respond_fail(request, err, &fail, NULL);
         return;
     }
     struct dist_push_request push = {.batch = batch,
                                      .charged_bytes = charged,
                                      .tenant = tenant,
-                                     .read_labels = dist_rw1_labels,
                                      .done = on_pushed,
                                      .user = request};
     dist_push_start(request->worker->pusher, &push);
+}
+
+static enum nx_err negotiate(struct nx_http_request *http, enum dist_message *message,
+                             struct nx_fail *fail)
+{
+    return dist_negotiate(nx_http_request_header(http, "Content-Type"),
+                          nx_http_request_header(http, "Content-Encoding"), message, fail);
 }
 
 static struct dist_worker *worker_of(struct distributor *dist, struct nx_http_request *http)
@@ -231,7 +251,7 @@ void dist_write_handle(struct nx_http_request *http, void *user)
     struct write_request *request =
         nx_arena_calloc(nx_http_request_arena(http), 1, sizeof *request);
     if (!request) {
-        respond(worker, http, 503, nx_err_text(NX_ERR_NOMEM), started_ns);
+        respond(worker, http, 503, nx_err_text(NX_ERR_NOMEM), started_ns, NULL);
         return;
     }
     request->worker = worker;
@@ -242,22 +262,24 @@ void dist_write_handle(struct nx_http_request *http, void *user)
     struct nx_fail fail = {.code = NX_OK};
     size_t decoded_len = 0;
     nx_metric_add(dist->metrics, DIST_METRIC_BODY_BYTES, 0, (double)body.len);
-    enum nx_err err = dist_snappy_length(body, (size_t)dist->deps.settings->max_decoded_bytes,
-                                         &decoded_len, &fail);
+    enum nx_err err = negotiate(http, &request->message, &fail);
+    if (!err)
+        err = dist_snappy_length(body, (size_t)dist->deps.settings->max_decoded_bytes, &decoded_len,
+                                 &fail);
     if (err) {
-        respond_fail(request, err, &fail);
+        respond_fail(request, err, &fail, NULL);
         return;
     }
     size_t charged = decoded_len * MEMORY_PER_DECODED_BYTE;
     if (!dist_budget_charge(&dist->budget, charged)) {
-        respond(worker, http, 503, overloaded_text, started_ns);
+        respond(worker, http, 503, overloaded_text, started_ns, NULL);
         return;
     }
     nx_metric_add(dist->metrics, DIST_METRIC_DECODED_BYTES, 0, (double)decoded_len);
     struct dist_batch *batch = dist_pusher_take_batch(worker->pusher);
     if (!batch) {
         dist_budget_discharge(&dist->budget, charged);
-        respond_fail(request, NX_ERR_NOMEM, &fail);
+        respond_fail(request, NX_ERR_NOMEM, &fail, NULL);
         return;
     }
     run(request, decoded_len, batch, charged);
@@ -272,10 +294,9 @@ bool dist_write_check(struct nx_http_request *http, void *user)
     uint64_t started_ns = nx_now_ns(dist->deps.clock);
     enum nx_err err = read_tenant(dist, http, &tenant, &fail);
     if (!err)
-        err = dist_negotiate(nx_http_request_header(http, "Content-Type"),
-                             nx_http_request_header(http, "Content-Encoding"), &message, &fail);
+        err = negotiate(http, &message, &fail);
     if (!err)
         return true;
-    respond(worker_of(dist, http), http, nx_err_http(err), nx_fail_text(&fail), started_ns);
+    respond(worker_of(dist, http), http, nx_err_http(err), nx_fail_text(&fail), started_ns, NULL);
     return false;
 }

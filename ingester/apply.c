@@ -486,6 +486,12 @@ static enum nx_err apply_exemplars(struct applier *a)
 {
     if (!a->batch->first_exemplar || a->batch->first_exemplar[a->row] == ING_ROW_NONE)
         return NX_OK;
+    if (a->ref == ING_REF_NONE && a->batch->request->exemplars_need_series) {
+        uint32_t first = a->batch->first_exemplar[a->row];
+        refuse(a, NX_ERR_UNKNOWN_SERIES, 0, a->batch->request->exemplars[first]->timestamp,
+               "the series of an exemplar has no sample");
+        return NX_OK;
+    }
     struct nx_view labels;
     enum nx_err err = row_labels(a, &labels);
     for (uint32_t i = a->batch->first_exemplar[a->row]; i != ING_ROW_NONE && err == NX_OK;

@@ -29,15 +29,14 @@ static enum nx_err message_of(struct nx_view proto, enum dist_message *message,
         *message = DIST_MESSAGE_RW1;
         return NX_OK;
     }
-    if (nx_view_is(proto, "io.prometheus.write.v2.Request"))
-        return nx_fail_set(
-            fail, NX_ERR_UNSUPPORTED,
-            "remote write 2.0 (io.prometheus.write.v2.Request) is not accepted here; send "
-            "prometheus.WriteRequest");
-    return nx_fail_set(
-        fail, NX_ERR_UNSUPPORTED,
-        "unknown message \"%.*s\" in Content-Type; accepted is prometheus.WriteRequest",
-        NX_VIEW_ARG(shown(proto)));
+    if (nx_view_is(proto, "io.prometheus.write.v2.Request")) {
+        *message = DIST_MESSAGE_RW2;
+        return NX_OK;
+    }
+    return nx_fail_set(fail, NX_ERR_UNSUPPORTED,
+                       "unknown message \"%.*s\" in Content-Type; accepted are "
+                       "prometheus.WriteRequest and io.prometheus.write.v2.Request",
+                       NX_VIEW_ARG(shown(proto)));
 }
 
 static enum nx_err negotiate_type(struct nx_view content_type, enum dist_message *message,

@@ -5,7 +5,7 @@
 #include "common/base/err.h"
 #include "common/base/view.h"
 
-enum dist_message { DIST_MESSAGE_RW1 };
+enum dist_message { DIST_MESSAGE_RW1, DIST_MESSAGE_RW2 };
 
 /* A header that is absent has ptr NULL. No Content-Type, or one without `proto=`, means 1.0; no
  * Content-Encoding means snappy. NX_ERR_UNSUPPORTED with the reason otherwise. */

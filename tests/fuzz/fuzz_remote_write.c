@@ -27,11 +27,11 @@ static enum nx_err decode_all(struct nx_view message, struct dist_batch *batch,
     size_t count = 0;
     enum nx_err err = dist_rw1_decode(message, &limits, batch, fail);
     for (size_t i = 0; i < batch->series_count && !err; i++)
-        err = dist_rw1_labels(batch->series[i].raw_labels, &batch->arena, SIZE_MAX, &labels, &count,
-                              fail);
+        err = dist_rw1_format.read(batch, batch->series[i].raw_labels, &batch->arena, SIZE_MAX,
+                                   &labels, &count, fail);
     for (size_t i = 0; i < batch->exemplar_count && !err; i++)
-        err = dist_rw1_labels(batch->exemplars[i].raw_labels, &batch->arena, SIZE_MAX, &labels,
-                              &count, fail);
+        err = dist_rw1_format.read(batch, batch->exemplars[i].raw_labels, &batch->arena, SIZE_MAX,
+                                   &labels, &count, fail);
     return err;
 }
 
@@ -57,7 +57,6 @@ static void resolve(struct nx_view message, struct dist_cache *cache, struct dis
     struct dist_refusals refusals = {.samples = 0};
     struct dist_resolver resolver = {.settings = &settings,
                                      .cache = cache,
-                                     .read_labels = dist_rw1_labels,
                                      .tenant = NX_VIEW("fuzz"),
                                      .now_ms = INT64_C(1700000000000)};
     dist_batch_clear(batch, 1 << 20);
@@ -66,7 +65,7 @@ static void resolve(struct nx_view message, struct dist_cache *cache, struct dis
         return;
     for (size_t i = 0; i < batch->series_count; i++) {
         struct dist_series *series = &batch->series[i];
-        if (!series->refused && dist_resolve_canonical(&settings, dist_rw1_labels, batch, series))
+        if (!series->refused && dist_resolve_canonical(&settings, batch, series))
             abort();
     }
 }

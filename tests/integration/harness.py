@@ -22,13 +22,11 @@ STALE_NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 
 
 def load_protos():
-    """The generated Python module of proto/remote.proto."""
+    """The generated Python module of proto/remote.proto; that of 2.0 is its neighbour, remote_write_v2_pb2."""
     out = BUILD / "python"
     out.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", str(ROOT / "proto" / "remote.proto")],
-        check=True,
-    )
+    schemas = [str(ROOT / "proto" / name) for name in ("remote.proto", "remote_write_v2.proto")]
+    subprocess.run(["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", *schemas], check=True)
     if str(out) not in sys.path:
         sys.path.insert(0, str(out))
     import remote_pb2
@@ -295,6 +293,17 @@ class Writer:
                 "Content-Type": "application/x-protobuf",
                 "Content-Encoding": "snappy",
                 "X-Prometheus-Remote-Write-Version": "0.1.0",
+                **(headers or {}),
+            },
+            **kwargs,
+        )
+
+    def send_raw_v2(self, body, headers=None, **kwargs):
+        return self.send_raw(
+            body,
+            {
+                "Content-Type": "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+                "X-Prometheus-Remote-Write-Version": "2.0.0",
                 **(headers or {}),
             },
             **kwargs,

@@ -35,6 +35,18 @@ def replay(writer, name):
     return sent
 
 
+def replay_v2(writer, name):
+    """The requests sent, and the sums of what the answers say was written."""
+    sent, written = 0, {"Samples": 0, "Histograms": 0, "Exemplars": 0}
+    for body in requests_of(name):
+        answer = writer.send_raw_v2(body)
+        assert answer.status == 204, f"request {sent}: {answer.status} {answer.text}"
+        sent += 1
+        for kind in written:
+            written[kind] += int(answer.headers[f"X-Prometheus-Remote-Write-{kind}-Written"])
+    return sent, written
+
+
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory, remote_pb2):
     cluster = harness.Cluster(tmp_path_factory.mktemp("recorded")).start()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import harness
-from test_recorded_stream import needs_data, replay, requests_of
+from test_recorded_stream import needs_data, replay, replay_v2, requests_of
 
 pytestmark = needs_data
 
@@ -13,14 +13,18 @@ END = 1795249036
 RELATIVE = 1e-12
 
 
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory, remote_pb2):
+@pytest.fixture(scope="module", params=["1.0", "2.0"])
+def shop(request, tmp_path_factory, remote_pb2):
     cluster = harness.Cluster(
         tmp_path_factory.mktemp("shop"), querier_flags=["--query.features=promql-experimental-functions"]
     ).start()
     try:
         writer = harness.Writer(remote_pb2, cluster.distributor.url)
-        assert replay(writer, "shop-1.0.bin.zst") == 314
+        if request.param == "1.0":
+            assert replay(writer, "shop-1.0.bin.zst") == 314
+        else:
+            written = {"Samples": 503692, "Histograms": 15127, "Exemplars": 69181}
+            assert replay_v2(writer, "shop-2.0.bin.zst") == (294, written)
         yield cluster
         cluster.stop()
     finally:

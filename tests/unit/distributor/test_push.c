@@ -194,7 +194,6 @@ static void push_message(struct fake *fake, struct nx_buf *message)
     struct dist_refusals refusals = {.samples = 0};
     struct dist_resolver resolver = {.settings = &fake->settings,
                                      .cache = fake->cache,
-                                     .read_labels = dist_rw1_labels,
                                      .tenant = NX_VIEW("anonymous"),
                                      .now_ms = nx_now_ms(&fake->clock.base)};
     batch->body = nx_buf_take(message, &batch->body_len);
@@ -204,7 +203,6 @@ static void push_message(struct fake *fake, struct nx_buf *message)
     struct dist_push_request request = {.batch = batch,
                                         .charged_bytes = 1000,
                                         .tenant = resolver.tenant,
-                                        .read_labels = dist_rw1_labels,
                                         .done = on_result,
                                         .user = fake};
     fake->results = 0;
@@ -839,19 +837,14 @@ static void push_out_of_memory_anywhere_answers_once_and_leaks_nothing(void **st
         put_series(&message, "m1", 2);
         struct dist_batch *batch = dist_pusher_take_batch(fake->pusher);
         struct dist_refusals refusals = {.samples = 0};
-        struct dist_resolver resolver = {.settings = &fake->settings,
-                                         .read_labels = dist_rw1_labels,
-                                         .tenant = NX_VIEW("t"),
-                                         .now_ms = 1000};
+        struct dist_resolver resolver = {
+            .settings = &fake->settings, .tenant = NX_VIEW("t"), .now_ms = 1000};
         batch->body = nx_buf_take(&message, &batch->body_len);
         assert_int_equal(test_decode(nx_view_make(batch->body, batch->body_len), batch, NULL),
                          NX_OK);
         assert_int_equal(dist_resolve(&resolver, batch, &refusals, NULL), NX_OK);
-        struct dist_push_request request = {.batch = batch,
-                                            .tenant = resolver.tenant,
-                                            .read_labels = dist_rw1_labels,
-                                            .done = on_result,
-                                            .user = fake};
+        struct dist_push_request request = {
+            .batch = batch, .tenant = resolver.tenant, .done = on_result, .user = fake};
         test_fail_allocation(n);
         dist_push_start(fake->pusher, &request);
         for (size_t i = 0; i < fake->call_count; i++)

@@ -20,7 +20,8 @@ static void check_labels(struct nx_view raw, size_t n, Prometheus__Label **want)
     struct nx_label *labels = NULL;
     size_t count = 0;
     nx_arena_init(&arena, 0);
-    assert_int_equal(dist_rw1_labels(raw, &arena, SIZE_MAX, &labels, &count, NULL), NX_OK);
+    assert_int_equal(dist_rw1_format.read(NULL, raw, &arena, SIZE_MAX, &labels, &count, NULL),
+                     NX_OK);
     assert_int_equal(count, n);
     for (size_t i = 0; i < n; i++) {
         check_text(labels[i].name, want[i]->name);
@@ -119,13 +120,13 @@ static bool ours_accepts(struct nx_view message, struct dist_batch *batch, struc
     if (test_decode(message, batch, fail))
         return false;
     for (size_t i = 0; i < batch->series_count; i++) {
-        if (dist_rw1_labels(batch->series[i].raw_labels, &batch->arena, SIZE_MAX, &labels, &count,
-                            fail))
+        if (dist_rw1_format.read(batch, batch->series[i].raw_labels, &batch->arena, SIZE_MAX,
+                                 &labels, &count, fail))
             return false;
     }
     for (size_t i = 0; i < batch->exemplar_count; i++) {
-        if (dist_rw1_labels(batch->exemplars[i].raw_labels, &batch->arena, SIZE_MAX, &labels,
-                            &count, fail))
+        if (dist_rw1_format.read(batch, batch->exemplars[i].raw_labels, &batch->arena, SIZE_MAX,
+                                 &labels, &count, fail))
             return false;
     }
     return true;
@@ -286,16 +287,16 @@ static void labels_in_one_run_are_told_apart(void **state)
 
     assert_int_equal(test_decode(nx_buf_view(&message), &batch, NULL), NX_OK);
     assert_int_equal(batch.series_count, 2);
-    assert_true(batch.series[0].label_run);
+    assert_true(batch.series[0].cacheable);
     assert_int_equal(batch.series[0].raw_labels.len, run);
-    assert_false(batch.series[1].label_run);
+    assert_false(batch.series[1].cacheable);
     assert_int_equal(batch.series[1].raw_labels.len, whole);
     for (size_t i = 0; i < 2; i++) {
         struct nx_label *labels = NULL;
         size_t count = 0;
-        assert_int_equal(
-            dist_rw1_labels(batch.series[i].raw_labels, &batch.arena, 10, &labels, &count, NULL),
-            NX_OK);
+        assert_int_equal(dist_rw1_format.read(&batch, batch.series[i].raw_labels, &batch.arena, 10,
+                                              &labels, &count, NULL),
+                         NX_OK);
         assert_int_equal(count, 2);
         assert_true(nx_view_is(labels[1].name, "job"));
     }

@@ -120,7 +120,6 @@ static bool replay(const char *name, struct totals *totals)
     dist_batch_init(&batch);
     struct dist_resolver resolver = {.settings = &settings,
                                      .cache = cache,
-                                     .read_labels = dist_rw1_labels,
                                      .tenant = NX_VIEW("anonymous"),
                                      .now_ms = INT64_C(4102444800000)};
     *totals = (struct totals){.min_t = INT64_MAX, .max_t = INT64_MIN};

@@ -29,7 +29,6 @@ static int set_up(void **state)
     nx_buf_init(&f->message, SIZE_MAX);
     f->resolver = (struct dist_resolver){.settings = &f->settings,
                                          .cache = f->cache,
-                                         .read_labels = dist_rw1_labels,
                                          .tenant = NX_VIEW("anonymous"),
                                          .now_ms = now_ms};
     *state = f;
@@ -85,9 +84,8 @@ static void series_equal_up_to_order_and_empties_get_one_id(void **state)
         assert_int_equal(f->resolver.hits, round * 4);
     }
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(
-            dist_resolve_canonical(&f->settings, dist_rw1_labels, &f->batch, &f->batch.series[i]),
-            NX_OK);
+        assert_int_equal(dist_resolve_canonical(&f->settings, &f->batch, &f->batch.series[i]),
+                         NX_OK);
     struct dist_series *s = f->batch.series;
     assert_true(nx_view_eq(s[0].canonical, s[1].canonical));
     assert_true(nx_view_eq(s[0].canonical, s[2].canonical));

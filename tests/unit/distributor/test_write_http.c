@@ -345,9 +345,9 @@ static void write_headers_are_checked_before_the_body(void **state)
     post(f, "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n",
          NX_VIEW("garbage"), &reply);
     expect(&reply, 415, "expected snappy");
-    post(f, "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n",
+    post(f, "Content-Type: application/x-protobuf;proto=io.prometheus.write.v3.Request\r\n",
          NX_VIEW("garbage"), &reply);
-    expect(&reply, 415, "remote write 2.0");
+    expect(&reply, 415, "io.prometheus.write.v3.Request");
     expect(&reply, 415, "X-Prometheus-Remote-Write-Samples-Written: 0\r\n");
     /* A 415 does not wait for a body that never comes. */
     int fd = open_socket(f);
