@@ -170,15 +170,16 @@ enum nx_err cmd_endpoints_add(struct cmd_process *process, struct nx_http_server
          .path = "/api/v1/cluster",
          .handle = serve_cluster,
          .user = process},
-        {.methods = NX_HTTP_GET,
-         .path = "/api/v1/status/config",
-         .handle = serve_config,
-         .user = process},
     };
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         enum nx_err err = nx_http_server_route(http, &routes[i]);
         if (err)
             return err;
     }
-    return NX_OK;
+    /* A querier answers this one itself, as the rest of its API: to browsers of any origin. */
+    const struct nx_http_route config = {.methods = NX_HTTP_GET,
+                                         .path = "/api/v1/status/config",
+                                         .handle = serve_config,
+                                         .user = process};
+    return process->roles & CMD_QUERIER ? NX_OK : nx_http_server_route(http, &config);
 }

@@ -180,6 +180,13 @@ static int misuse(const char *what)
     return 2;
 }
 
+static int unknown_option(const char *option)
+{
+    char text[200];
+    (void)snprintf(text, sizeof text, "\"%s\" is not expected here", option);
+    return misuse(text);
+}
+
 int cmd_tool_promql(int argc, char **argv)
 {
     struct promql tool = {.place = NULL};
@@ -194,7 +201,7 @@ int cmd_tool_promql(int argc, char **argv)
         else if (strcmp(argv[i], "--lines") == 0)
             tool.lines = true;
         else if (cmd_tool_is_option(argv[i]))
-            return misuse("an option that is not known");
+            return unknown_option(argv[i]);
         else if (expr)
             return misuse("one expression at a time; quote it");
         else

@@ -110,6 +110,10 @@ enum nx_err nx_http_server_route(struct nx_http_server *server, const struct nx_
 {
     assert(route->handle && route->methods);
     assert_pattern(route->path);
+    for (size_t i = 0; i < server->route_count; i++) {
+        const struct nx_http_route *other = &server->routes[i].route;
+        assert(!(other->methods & route->methods) || strcmp(other->path, route->path) != 0);
+    }
     enum nx_err err = nx_grow(&server->routes, &server->route_capacity, server->route_count + 1,
                               sizeof(*server->routes));
     if (err != NX_OK) {

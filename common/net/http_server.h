@@ -71,7 +71,7 @@ struct nx_http_route {
 enum nx_err nx_http_server_new(const struct nx_http_server_options *options, struct nx_workers *workers,
                                struct nx_log *log, struct nx_telemetry *telemetry,
                                struct nx_http_server **out) NX_WARN_UNUSED;
-/* Before start. The first route of a path and method wins. The path is copied. */
+/* Before start. No two routes have a path and a method in common. The path is copied. */
 enum nx_err nx_http_server_route(struct nx_http_server *server, const struct nx_http_route *route)
     NX_WARN_UNUSED;
 /* Before start. Requests below this prefix ("/prometheus") are served as if it were not there. */

@@ -387,9 +387,9 @@ static struct qry_job *op_new(struct nx_http_request *req, const struct qry_rout
 static bool read_request(struct qry_job *op)
 {
     struct nx_fail fail = {0};
-    enum nx_err err =
-        qry_tenant_of(op->qry->deps.settings->multitenancy,
-                      nx_http_request_header(op->req, QRY_TENANT_HEADER), &op->tenant, &fail);
+    bool multitenancy = op->qry->deps.settings->multitenancy && !op->endpoint->immediate;
+    enum nx_err err = qry_tenant_of(
+        multitenancy, nx_http_request_header(op->req, QRY_TENANT_HEADER), &op->tenant, &fail);
     if (err)
         return qry_job_fail_err(op, err, &fail);
     bool form = nx_http_request_method(op->req) == NX_HTTP_POST && !op->endpoint->no_form;

@@ -38,7 +38,8 @@ struct qry_endpoint {
     const char *path;  /* below /api/v1/, or from the root where it begins with a slash */
     const char *label; /* of the metrics */
     unsigned methods;
-    bool immediate; /* answered on the worker, without fan-out and lane */
+    /* answered on the worker, without fan-out and lane, from no tenant's data */
+    bool immediate;
     /* Without the envelope: `render` writes the body itself into json->out, of op->content_type,
      * and a failure is a line of text. */
     bool raw;

@@ -107,7 +107,11 @@ static void judge(struct qry_fanout *f)
     for (size_t i = 0; i < f->options.request_count * f->member_count; i++)
         if (is_final(f->calls[i].err)) {
             f->err = f->calls[i].err;
-            (void)snprintf(f->problem, sizeof f->problem, "%s", f->calls[i].text);
+            const char *what = f->err == NX_ERR_TOO_LARGE
+                                   ? "the selectors or an answer are too large for one message "
+                                     "between querier and ingester: "
+                                   : "";
+            (void)snprintf(f->problem, sizeof f->problem, "%s%s", what, f->calls[i].text);
             return;
         }
     for (size_t i = 0; i < f->options.request_count; i++)

@@ -200,6 +200,12 @@ def test_hostile_queries_get_an_error_with_a_position(single, query):
         assert answer.json["error"]
 
 
+def test_selector_beyond_a_message_says_so(single):
+    answer = single.post("/api/v1/query", {"query": "a" * (1 << 20)})
+    assert answer.status == 400
+    assert "too large for one message between querier and ingester" in answer.json["error"]
+
+
 def test_backtracking_expression_takes_linear_time(single, writer):
     writer.send([({"__name__": "bt", "a": "a" * 1000}, sample())])
     begin = time.monotonic()

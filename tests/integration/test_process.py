@@ -149,7 +149,9 @@ def test_every_role_serves_the_common_endpoints(cluster):
         metrics = node.get("/metrics")
         assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         assert "# HELP" in metrics.text and "# TYPE process_cpu_seconds_total counter" in metrics.text
-        assert "yaml" in node.get("/api/v1/status/config").json["data"]
+        config = node.get("/api/v1/status/config")
+        assert "yaml" in config.json["data"]
+        assert (config.headers["Access-Control-Allow-Origin"] == "*") == (node is cluster.querier)
         assert len(node.get("/api/v1/cluster").json["members"]) == 3
         assert node.get("/nowhere").status == 404
 

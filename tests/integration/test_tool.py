@@ -83,6 +83,7 @@ def test_misuse_is_told():
                       ["query", "range", "up", "--step=0"], ["query", "range", "up", "--start=2", "--end=1"]):
         status, out, error = tool(*arguments)
         assert (status, out) == (2, "") and error, arguments
+    assert '"--what" is not expected here' in tool("promql", "fmt", "--what", "a")[2]
     status, out, error = tool("help")
     assert status == 0 and "promql fmt|check|parse" in out and not error
     with open("/dev/full", "w", encoding="utf-8") as full:

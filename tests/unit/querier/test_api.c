@@ -512,6 +512,9 @@ static void limits_of_the_querier_are_named(void **state)
     answer = get_as(c, NULL, "query?query=1");
     assert_non_null(strstr(answer, "HTTP/1.1 401 "));
     free(answer);
+    answer = get_as(c, NULL, "status/config"); /* nobody's data */
+    assert_non_null(strstr(answer, "HTTP/1.1 200 "));
+    free(answer);
     answer = get_as(c, "t", "query?query=1&time=1");
     assert_non_null(strstr(answer, "[1,\"1\"]"));
     free(answer);
