@@ -149,7 +149,7 @@ def test_every_role_serves_the_common_endpoints(cluster):
         metrics = node.get("/metrics")
         assert metrics.headers["Content-Type"].startswith("text/plain; version=0.0.4")
         assert "# HELP" in metrics.text and "# TYPE process_cpu_seconds_total counter" in metrics.text
-        config = node.get("/api/v1/status/config")
+        config = node.get("/api/v1/status/config", headers={"Origin": "http://grafana"})
         assert "yaml" in config.json["data"]
         assert (config.headers["Access-Control-Allow-Origin"] == "*") == (node is cluster.querier)
         assert len(node.get("/api/v1/cluster").json["members"]) == 3
