@@ -22,7 +22,27 @@ static const char usage[] =
     "  --timeout=DURATION   gives up after it (default 2m)\n"
     "  --tenant=NAME        asks for this tenant\n"
     "  --json, --csv        for programs\n"
-    "  Times are Unix seconds, RFC 3339, `now` or relative to it: -1h, now-30m\n";
+    "\n"
+    "narthex tool block inspect|verify|dump PATH\n"
+    "  inspect  what a block holds, how many bytes it takes, and its labels\n"
+    "  verify   reads and checks all of it; exit 1 if anything is wrong\n"
+    "  dump     its samples, a line each: {labels} value time\n"
+    "  PATH is a block, or a directory with blocks below it\n"
+    "  --json                           inspect, for programs\n"
+    "  --match=SELECTOR                 dump these series only\n"
+    "  --min-time=TIME, --max-time=TIME  dump this time only\n"
+    "\n"
+    "narthex tool import DIR\n"
+    "  DIR is a TSDB block of Prometheus, or a directory with such blocks\n"
+    "  --storage.data-dir=DIR  into the data directory of a node that is stopped, or\n"
+    "  --address=HOST:PORT     into the cluster that this node belongs to\n"
+    "  --tenant=NAME           for this tenant (default anonymous)\n"
+    "  --window=DURATION       storage.block-window of the nodes (default 2h)\n"
+    "  --start=TIME, --end=TIME  this time only, the end not included\n"
+    "  --work-dir=DIR          where blocks lie before they are sent (default: of the system)\n"
+    "  --json, --quiet\n"
+    "\n"
+    "Times are Unix seconds, RFC 3339, `now` or relative to it: -1h, now-30m\n";
 
 const char *cmd_tool_option(int argc, char **argv, int *i, const char *name)
 {
@@ -54,7 +74,10 @@ int cmd_tool(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } tools[] = {{"promql", cmd_tool_promql}, {"query", cmd_tool_query}};
+    } tools[] = {{"promql", cmd_tool_promql},
+                 {"query", cmd_tool_query},
+                 {"block", cmd_tool_block},
+                 {"import", cmd_tool_import}};
     bool help = argc > 0 && (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 ||
                              strcmp(argv[0], "-h") == 0);
     for (int i = 0; i < argc; i++)

@@ -9,6 +9,7 @@ struct nx_prom_chunks {
     int status;                       /* of the iterator: 1, 0 or an error */
     struct nx_chunk_appender *floats; /* the chunk handed out last */
     struct nx_prom_histogram_builder *histograms;
+    bool keep_layouts;
 };
 
 enum nx_err nx_prom_chunks_new(struct nx_sample_iter *iter, struct nx_prom_chunks **out)
@@ -22,6 +23,11 @@ enum nx_err nx_prom_chunks_new(struct nx_sample_iter *iter, struct nx_prom_chunk
     p->status = nx_sample_next(iter, &p->sample);
     *out = p;
     return NX_OK;
+}
+
+void nx_prom_chunks_keep_layouts(struct nx_prom_chunks *p)
+{
+    p->keep_layouts = true;
 }
 
 void nx_prom_chunks_free(struct nx_prom_chunks *p)
@@ -61,6 +67,8 @@ static enum nx_err cut_histograms(struct nx_prom_chunks *p, struct nx_prom_chunk
 {
     enum nx_err err = p->histograms ? NX_OK : nx_prom_histogram_builder_new(&p->histograms);
     bool taken = true;
+    if (!err && p->keep_layouts)
+        nx_prom_histogram_builder_keep_layouts(p->histograms);
     while (!err && p->status == 1 && p->sample.histogram) {
         err =
             nx_prom_histogram_builder_add(p->histograms, p->sample.t, p->sample.histogram, &taken);

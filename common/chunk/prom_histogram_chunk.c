@@ -41,6 +41,7 @@ struct nx_prom_histogram_builder {
     enum reset reset;
     enum reset next_reset; /* what the refused sample is to the last one */
     bool refused;
+    bool keep_layouts;
     struct nx_buf data;
 };
 
@@ -53,6 +54,11 @@ enum nx_err nx_prom_histogram_builder_new(struct nx_prom_histogram_builder **out
     nx_buf_init(&b->data, MAX_DATA_BYTES);
     *out = b;
     return NX_OK;
+}
+
+void nx_prom_histogram_builder_keep_layouts(struct nx_prom_histogram_builder *b)
+{
+    b->keep_layouts = true;
 }
 
 void nx_prom_histogram_builder_free(struct nx_prom_histogram_builder *b)
@@ -160,6 +166,8 @@ static bool belongs(const struct nx_prom_histogram_builder *b, const struct item
         if (was_reset)
             return false;
     }
+    if (b->keep_layouts && !nx_histogram_same_layout(item->h, last->h))
+        return false;
     return !is_full(b);
 }
 

@@ -34,6 +34,9 @@ struct nx_prom_histogram_builder;
 
 enum nx_err nx_prom_histogram_builder_new(struct nx_prom_histogram_builder **out) NX_WARN_UNUSED;
 void nx_prom_histogram_builder_free(struct nx_prom_histogram_builder *builder);
+/* From now on a chunk holds histograms of one layout of buckets only, so that they are read back as
+ * they were, bucket by bucket; it costs more chunks where buckets come and go. */
+void nx_prom_histogram_builder_keep_layouts(struct nx_prom_histogram_builder *builder);
 /* Copies the histogram, which must be sound. *taken false: it begins the next chunk; finish this
  * one, then add it again. Into an empty chunk every histogram is taken. */
 enum nx_err nx_prom_histogram_builder_add(struct nx_prom_histogram_builder *builder, int64_t t,

@@ -1,0 +1,169 @@
+/* Float chunks of the newer kind: one code for the change of time and value together, stale markers
+ * of a few bits that leave the reference value alone, and start timestamps. */
+#include "common/base/alloc.h"
+#include "common/chunk/prom_chunk_internal.h"
+#include "common/chunk/xor_code.h"
+
+enum { HEADER_BYTES = 3, TIME_CODES = 5 };
+
+struct xor2_iter {
+    struct nx_sample_iter base;
+    struct nx_bit_reader reader;
+    uint32_t count;
+    uint32_t read;
+    int ended; /* 1 while samples come; then what next returns for ever */
+    struct nx_prom_st st;
+    struct nx_prom_float value; /* the last that was no stale marker */
+    bool stale;                 /* the current sample */
+    int64_t t;
+    uint64_t delta;
+};
+
+static unsigned read_ones(struct nx_bit_reader *r, unsigned most)
+{
+    unsigned ones = 0;
+    while (ones < most && nx_bits_read(r, 1))
+        ones++;
+    return ones;
+}
+
+/* 0: unchanged, 10: within the window, 110: a new window, 111: a stale marker. */
+static void read_value(struct xor2_iter *x)
+{
+    switch (read_ones(&x->reader, 3)) {
+    case 0:
+        break;
+    case 1:
+        nx_prom_read_old_window(&x->reader, &x->value);
+        break;
+    case 2:
+        nx_prom_read_new_window(&x->reader, &x->value);
+        break;
+    default:
+        x->stale = true;
+        break;
+    }
+}
+
+static uint64_t read_signed(struct nx_bit_reader *r, unsigned bits)
+{
+    uint64_t v = nx_bits_read(r, bits);
+    return v >> (bits - 1) ? v - (UINT64_C(1) << bits) : v;
+}
+
+static void read_joint(struct xor2_iter *x)
+{
+    struct nx_bit_reader *r = &x->reader;
+    switch (read_ones(r, TIME_CODES)) {
+    case 0:
+        return;
+    case 1:
+        if (nx_bits_read(r, 1))
+            nx_prom_read_new_window(r, &x->value);
+        else
+            nx_prom_read_old_window(r, &x->value);
+        return;
+    case 2:
+        x->delta += read_signed(r, 13);
+        break;
+    case 3:
+        x->delta += read_signed(r, 20);
+        break;
+    case 4:
+        x->delta += nx_bits_read(r, 64);
+        break;
+    default:
+        x->stale = true;
+        return;
+    }
+    read_value(x);
+}
+
+static bool read_sample(struct xor2_iter *x)
+{
+    struct nx_bit_reader *r = &x->reader;
+    int64_t before = x->t;
+    x->stale = false;
+    if (x->read == 0) {
+        x->t = nx_prom_read_varint(r);
+        double first = nx_prom_read_float(r, &x->value, true);
+        x->stale = nx_is_stale(first);
+        if (x->stale)
+            x->value.last = 0;
+    } else {
+        if (x->read == 1) {
+            x->delta = nx_bits_read_uvarint(r);
+            read_value(x);
+        } else {
+            read_joint(x);
+        }
+        x->t = (int64_t)((uint64_t)before + x->delta);
+    }
+    nx_prom_st_read(&x->st, r, x->read, x->t, before);
+    return !r->failed && (x->read == 0 || x->t > before);
+}
+
+static int current(const struct xor2_iter *x, struct nx_sample *out)
+{
+    uint64_t bits = x->stale ? NX_STALE_NAN_BITS : x->value.last;
+    *out = (struct nx_sample){.t = x->t, .st = x->st.st, .value = nx_double_from_bits(bits)};
+    return 1;
+}
+
+static int advance(struct xor2_iter *x)
+{
+    if (x->ended <= 0)
+        return x->ended;
+    if (x->read == x->count)
+        x->ended = 0;
+    else if (!read_sample(x))
+        x->ended = NX_ERR_CORRUPT;
+    else
+        x->read++;
+    return x->ended;
+}
+
+static int xor2_next(struct nx_sample_iter *it, struct nx_sample *out)
+{
+    struct xor2_iter *x = (struct xor2_iter *)it;
+    int got = advance(x);
+    return got > 0 ? current(x, out) : got;
+}
+
+static int xor2_seek(struct nx_sample_iter *it, int64_t t, struct nx_sample *out)
+{
+    struct xor2_iter *x = (struct xor2_iter *)it;
+    while (x->read == 0 || x->t < t || x->ended <= 0) {
+        int got = advance(x);
+        if (got <= 0)
+            return got;
+    }
+    return current(x, out);
+}
+
+static void xor2_free(struct nx_sample_iter *it)
+{
+    nx_free(it);
+}
+
+enum nx_err nx_prom_xor2_iter_new(struct nx_view data, struct nx_sample_iter **out)
+{
+    static const struct nx_sample_iter_ops ops = {
+        .next = xor2_next, .seek = xor2_seek, .free = xor2_free};
+    if (data.len < HEADER_BYTES)
+        return NX_ERR_CORRUPT;
+    struct xor2_iter *x = nx_calloc(1, sizeof *x);
+    if (!x)
+        return NX_ERR_NOMEM;
+    const uint8_t *bytes = (const uint8_t *)data.ptr;
+    x->base.ops = &ops;
+    x->count = (uint32_t)bytes[0] << 8 | bytes[1];
+    nx_prom_st_init(&x->st, bytes[2]);
+    x->value.leading = NX_XOR_NO_WINDOW;
+    x->ended = 1;
+    x->reader.data = bytes;
+    x->reader.bit = (size_t)HEADER_BYTES * 8;
+    x->reader.end = data.len * 8;
+    *out = &x->base;
+    return NX_OK;
+}
