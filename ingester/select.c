@@ -207,7 +207,12 @@ static enum nx_err collect_series(struct select *select, const struct ing_block_
     struct nx_chunk *chunks = nx_arena_array(&select->arena, series->chunk_count, sizeof *chunks);
     if (!chunks)
         return arena_err(&select->arena);
-    memcpy(chunks, series->chunks, series->chunk_count * sizeof *chunks);
+    for (size_t i = 0; i < series->chunk_count; i++) {
+        chunks[i] = series->chunks[i];
+        chunks[i].data = nx_arena_copy(&select->arena, series->chunks[i].data);
+        if (!chunks[i].data.ptr)
+            return arena_err(&select->arena);
+    }
     struct chunk_run run = {.chunks = chunks, .count = series->chunk_count};
     return run_add(select, entry, &run);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/chunk_internal.h"
+#include "common/chunk/column/column_chunk.h"
 
 enum { FIRST_CAPACITY = 32, CAPACITY_STEP = 32 };
 
@@ -99,6 +100,8 @@ enum nx_err nx_chunk_iter_new(enum nx_chunk_encoding encoding, struct nx_view da
         return nx_xor_iter_new(data, out);
     case NX_CHUNK_HISTOGRAM_RUN:
         return nx_run_iter_new(data, out);
+    case NX_CHUNK_COLUMN:
+        return nx_column_iter_new(data, out);
     }
     return NX_ERR_INVALID;
 }
@@ -118,7 +121,11 @@ enum nx_err nx_chunk_inspect(enum nx_chunk_encoding encoding, struct nx_view dat
             chunk.min_t = sample.t;
         chunk.max_t = sample.t;
     }
-    size_t left = encoding == NX_CHUNK_XOR ? nx_xor_iter_left(it) : nx_run_iter_left(it);
+    size_t left = 0; /* of a column: none, or the iterator has failed */
+    if (encoding == NX_CHUNK_XOR)
+        left = nx_xor_iter_left(it);
+    else if (encoding == NX_CHUNK_HISTOGRAM_RUN)
+        left = nx_run_iter_left(it);
     nx_sample_iter_free(it);
     if (got < 0)
         return (enum nx_err)got;

@@ -11,7 +11,15 @@
 enum nx_chunk_encoding {
     NX_CHUNK_XOR = 1,
     NX_CHUNK_HISTOGRAM_RUN = 128, /* docs/formats/chunk.md */
+    NX_CHUNK_COLUMN = 129,        /* floats out of a block; has no appender */
 };
+
+/* Whether there is such an encoding: for numbers that come from outside. */
+static inline bool nx_chunk_encoding_is_known(uint64_t encoding)
+{
+    return encoding == NX_CHUNK_XOR || encoding == NX_CHUNK_HISTOGRAM_RUN ||
+           encoding == NX_CHUNK_COLUMN;
+}
 
 #define NX_CHUNK_MAX_SAMPLES 65535
 #define NX_CHUNK_MAX_BYTES (1u << 28)

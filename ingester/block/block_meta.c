@@ -19,6 +19,7 @@ void ing_block_meta_encode(struct nx_buf *buf, const struct ing_block_meta *meta
     nx_buf_put_uvarint(buf, meta->series);
     nx_buf_put_uvarint(buf, meta->chunks);
     nx_buf_put_uvarint(buf, meta->samples);
+    nx_buf_put_varint(buf, meta->slab_ms);
     nx_buf_put_uvarint(buf, meta->generation);
     nx_buf_put_uvarint(buf, meta->position_count);
     for (size_t i = 0; i < meta->position_count; i++) {
@@ -83,10 +84,11 @@ enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
     meta.series = nx_cursor_uvarint(&cur);
     meta.chunks = nx_cursor_uvarint(&cur);
     meta.samples = nx_cursor_uvarint(&cur);
+    meta.slab_ms = nx_cursor_varint(&cur);
     meta.generation = nx_cursor_uvarint(&cur);
     uint64_t count = nx_cursor_uvarint(&cur);
     if (!nx_cursor_ok(&cur) || count > POSITIONS_MAX || count > nx_cursor_left(&cur) / 2 ||
-        meta.min_t >= meta.max_t || meta.series >= UINT32_MAX)
+        meta.min_t >= meta.max_t || meta.series >= UINT32_MAX || meta.slab_ms <= 0)
         return NX_ERR_CORRUPT;
     struct ing_block_position *positions = nx_arena_array(arena, (size_t)count, sizeof *positions);
     if (!positions)

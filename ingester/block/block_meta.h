@@ -21,8 +21,9 @@ struct ing_block_meta {
     int64_t max_t;
     int64_t created_ms;
     uint64_t series;
-    uint64_t chunks;
+    uint64_t chunks; /* pieces of series */
     uint64_t samples;
+    int64_t slab_ms;     /* the block's own: a piece lies between two multiples from min_t */
     uint64_t generation; /* of the log that `positions` speak of */
     const struct ing_block_position *positions;
     size_t position_count;

@@ -1,5 +1,5 @@
 /* Reads a block: mapped into memory, its sections checked (bounds, checksum) on first use, each
- * chunk when it is handed out. Any damage is NX_ERR_CORRUPT, never a wrong answer. Any thread; page
+ * page when it is read. Any damage is NX_ERR_CORRUPT, never a wrong answer. Any thread; page
  * faults make calls block, so they belong on a lane. */
 #ifndef ING_BLOCK_READER_H
 #define ING_BLOCK_READER_H
@@ -32,7 +32,7 @@ struct ing_block_series {
     struct nx_series_id id;
     struct nx_labels labels; /* in the iterator's arena, valid until the next call */
     struct nx_chunk
-        *chunks; /* those that overlap the range, ascending; the same; data lies in the block */
+        *chunks; /* those that overlap the range, ascending, with their data; the same */
     size_t chunk_count;
 };
 struct ing_block_iter;

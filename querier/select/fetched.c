@@ -78,7 +78,7 @@ static enum nx_err read_chunk(struct nx_view bytes, struct nx_chunk *out)
         }
     }
     if (!nx_cursor_ok(&cur) || count > NX_CHUNK_MAX_SAMPLES ||
-        (encoding != NX_CHUNK_XOR && encoding != NX_CHUNK_HISTOGRAM_RUN))
+        !nx_chunk_encoding_is_known(encoding))
         return NX_ERR_CORRUPT;
     chunk.encoding = (enum nx_chunk_encoding)encoding;
     chunk.count = (uint32_t)count;

@@ -7,7 +7,6 @@
 #include "fixture.h"
 #include "ingester/block/block_set.h"
 #include "ingester/block/block_writer.h"
-#include "ingester/block/rechunk.h"
 
 #define T0 (INT64_C(200000) * 2 * HOUR_MS)
 #define SERIES 120
@@ -372,29 +371,6 @@ static void removed_blocks_go_and_readers_keep_theirs(void **state)
     written_release(&written);
 }
 
-static void rechunk_cuts_to_the_range_and_merges(void **state)
-{
-    (void)state;
-    struct nx_arena arena;
-    struct ing_rechunked list;
-    int64_t a[] = {1, 3, 5, 7};
-    int64_t b[] = {2, 3, 6, 9};
-    nx_arena_init(&arena, 0);
-    struct nx_chunk chunks[2] = {make_chunk(&arena, a, 4), make_chunk(&arena, b, 4)};
-    assert_int_equal(ing_rechunk(chunks, 2, 2, 7, &list), NX_OK);
-    assert_int_equal(list.count, 1);
-    assert_int_equal(list.chunks[0].count, 5); /* 2 3 5 6 7 */
-    assert_true(list.chunks[0].min_t == 2 && list.chunks[0].max_t == 7);
-    ing_rechunked_release(&list);
-    assert_int_equal(ing_rechunk(chunks, 2, 100, 200, &list), NX_OK);
-    assert_int_equal(list.count, 0);
-    ing_rechunked_release(&list);
-    assert_int_equal(ing_rechunk(chunks, 1, 0, 10, &list), NX_OK);
-    assert_ptr_equal(list.chunks[0].data.ptr, chunks[0].data.ptr); /* taken as it is */
-    ing_rechunked_release(&list);
-    nx_arena_release(&arena);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -404,7 +380,6 @@ int main(void)
         cmocka_unit_test(block_written_without_memory_is_an_error),
         cmocka_unit_test(tenant_directories_are_distinct_and_safe),
         cmocka_unit_test(removed_blocks_go_and_readers_keep_theirs),
-        cmocka_unit_test(rechunk_cuts_to_the_range_and_merges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

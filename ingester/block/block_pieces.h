@@ -1,0 +1,22 @@
+/* Cuts the samples of a series into the pieces of a block and encodes them. One thread. */
+#ifndef ING_BLOCK_PIECES_H
+#define ING_BLOCK_PIECES_H
+
+#include "common/chunk/chunk.h"
+#include "ingester/block/block_series.h"
+
+/* The pieces of the series at hand; reused for the next. */
+struct ing_pieces;
+
+enum nx_err ing_pieces_new(int64_t min_t, int64_t slab_ms, struct ing_pieces **out) NX_WARN_UNUSED;
+void ing_pieces_free(struct ing_pieces *pieces);
+/* Replaces what was there by the pieces of these samples, which lie at or after min_t and ascend;
+ * their time columns are added to `times`. After a failure it is empty. */
+enum nx_err ing_pieces_cut(struct ing_pieces *pieces, struct nx_sample_iter *samples,
+                           struct ing_times_made *times) NX_WARN_UNUSED;
+
+/* `offset` of a piece is its place in the bytes. */
+const struct ing_piece *ing_pieces_items(const struct ing_pieces *pieces, size_t *count);
+struct nx_view ing_pieces_bytes(const struct ing_pieces *pieces);
+
+#endif
