@@ -98,7 +98,8 @@ void nx_http_admit(struct nx_http_request *req, bool has_body)
     decide_discard(req, has_body);
     int status = expects_other ? 417 : nx_http_route_find(req);
     if (status != 0) {
-        refuse_softly(req, status, nx_http_status_text(status));
+        refuse_softly(req, status,
+                      status == 404 ? "404 page not found" : nx_http_status_text(status));
         return;
     }
     const struct nx_http_route *route = &req->route->route;

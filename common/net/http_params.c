@@ -71,7 +71,7 @@ enum nx_err nx_http_params_add(struct nx_arena *arena, struct nx_param_list *lis
                                struct nx_view name, struct nx_view value, struct nx_fail *fail)
 {
     if (list->count == NX_HTTP_MAX_PARAMS) {
-        return nx_fail_set(fail, NX_ERR_INVALID, "more than %d parameters", NX_HTTP_MAX_PARAMS);
+        return nx_fail_set(fail, NX_ERR_TOO_LARGE, "more than %d parameters", NX_HTTP_MAX_PARAMS);
     }
     if (!nx_arena_grow(arena, &list->items, list->count, &list->capacity, list->count + 1,
                        sizeof(*list->items))) {
@@ -103,20 +103,24 @@ static enum nx_err parse_pair(struct nx_arena *arena, struct nx_view pair,
     return err == NX_OK ? nx_http_params_add(arena, list, name, value, fail) : err;
 }
 
+/* A malformed pair is left out; the first of them makes the outcome. */
 static enum nx_err parse_query(struct nx_arena *arena, struct nx_view query,
                                struct nx_param_list *list, struct nx_fail *fail)
 {
+    enum nx_err first = NX_OK;
     size_t at = 0;
     while (at < query.len) {
         struct nx_view rest = nx_view_make(query.ptr + at, query.len - at);
         size_t end = nx_view_find(rest, '&');
-        enum nx_err err = parse_pair(arena, nx_view_make(rest.ptr, end), list, fail);
-        if (err != NX_OK) {
+        enum nx_err err = parse_pair(arena, nx_view_make(rest.ptr, end), list, first ? NULL : fail);
+        if (err == NX_ERR_INVALID) {
+            first = err;
+        } else if (err != NX_OK) {
             return err;
         }
         at += end + 1;
     }
-    return NX_OK;
+    return first;
 }
 
 static struct nx_view media_type(struct nx_view content_type)
@@ -136,10 +140,11 @@ enum nx_err nx_http_params_parse(struct nx_arena *arena, struct nx_view query,
     } else if (nx_view_eq_nocase(media, NX_VIEW("multipart/form-data"))) {
         err = nx_http_multipart_parse(arena, content_type, body, &list, fail);
     }
-    if (err == NX_OK) {
-        err = parse_query(arena, query, &list, fail);
+    if (err == NX_OK || err == NX_ERR_INVALID) {
+        enum nx_err in_query = parse_query(arena, query, &list, err ? NULL : fail);
+        err = in_query ? in_query : err;
     }
-    if (err == NX_OK) {
+    if (err == NX_OK || err == NX_ERR_INVALID) {
         *out = (struct nx_http_params){.items = list.items, .count = list.count};
     }
     return err;

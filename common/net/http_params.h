@@ -17,8 +17,9 @@ struct nx_http_params {
     size_t count;
 };
 
-/* Percent- and plus-decoded into the arena. NX_ERR_INVALID on a malformed escape, as Go's ParseForm
- * (`invalid URL escape "%zz"`). At most 10,000 parameters. */
+/* Percent- and plus-decoded into the arena. NX_ERR_INVALID on a malformed pair or form, as Go's
+ * ParseForm: `fail` says what was first (`invalid URL escape "%zz"`), and `out` holds all that is
+ * well-formed. At most 10,000 parameters: beyond, NX_ERR_TOO_LARGE. */
 enum nx_err nx_http_params_parse(struct nx_arena *arena, struct nx_view query, struct nx_view content_type,
                                  struct nx_view body, struct nx_http_params *out, struct nx_fail *fail)
     NX_WARN_UNUSED;

@@ -105,9 +105,10 @@ static struct nx_view strip_alias(const struct nx_http_server *server, struct nx
     return raw;
 }
 
-static unsigned with_head(unsigned methods)
+static unsigned with_head(const struct nx_http_route *route)
 {
-    return methods & NX_HTTP_GET ? methods | NX_HTTP_HEAD : methods;
+    bool head = (route->methods & NX_HTTP_GET) && !route->no_head;
+    return head ? route->methods | NX_HTTP_HEAD : route->methods;
 }
 
 static void set_allow(struct nx_http_request *req, unsigned methods)
@@ -115,8 +116,8 @@ static void set_allow(struct nx_http_request *req, unsigned methods)
     static const struct {
         unsigned bit;
         const char *name;
-    } names[] = {{NX_HTTP_GET, "GET"}, {NX_HTTP_HEAD, "HEAD"},     {NX_HTTP_POST, "POST"},
-                 {NX_HTTP_PUT, "PUT"}, {NX_HTTP_DELETE, "DELETE"}, {NX_HTTP_OPTIONS, "OPTIONS"}};
+    } names[] = {{NX_HTTP_DELETE, "DELETE"},   {NX_HTTP_GET, "GET"},   {NX_HTTP_HEAD, "HEAD"},
+                 {NX_HTTP_OPTIONS, "OPTIONS"}, {NX_HTTP_POST, "POST"}, {NX_HTTP_PUT, "PUT"}};
     char text[64] = "";
     size_t len = 0;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -147,13 +148,15 @@ int nx_http_route_find(struct nx_http_request *req)
         if (!matches(entry->path, raw, &param)) {
             continue;
         }
-        unsigned methods = with_head(entry->route.methods);
+        unsigned methods = with_head(&entry->route);
         if (methods & (unsigned)req->method) {
             req->route = entry;
             return !param.ptr || nx_percent_decode(&req->arena, param, &req->param) == NX_OK ? 0
                                                                                              : 503;
         }
-        allowed |= methods;
+        if (methods != NX_HTTP_OPTIONS) {
+            allowed |= methods;
+        }
     }
     if (allowed == 0) {
         return 404;

@@ -7,7 +7,8 @@
  *
  * Limits answer before memory is taken: header 431, unknown path 404, wrong method 405 with Allow, body 413
  * (from Content-Length where there is one), budget 503 with Retry-After. Time-outs close: header and body
- * 408 where nothing was answered yet. Error answers are text/plain lines. HEAD is served by GET handlers.
+ * 408 where nothing was answered yet. Error answers are text/plain lines. HEAD is served by GET handlers,
+ * save where a route says otherwise.
  * A handler's answer that a client does not take within the write time-out closes the connection.
  *
  * Beyond 256 header fields: 431. Malformed requests: 400 and the end. Pipelined requests run side by side while
@@ -56,7 +57,8 @@ struct nx_http_budget {
 typedef void (*nx_http_handler)(struct nx_http_request *req, void *user);
 
 struct nx_http_route {
-    unsigned methods;          /* enum nx_http_method bits */
+    unsigned methods;          /* enum nx_http_method bits; of a path of only OPTIONS others are 404, not 405 */
+    bool no_head;              /* GET does not imply HEAD */
     const char *path;          /* exact, or with one "{name}" segment, or ending in "/" + "*" for all below */
     nx_http_handler handle;
     /* Optional: called when the header is complete, before any body byte is read; false when it has

@@ -50,13 +50,20 @@ bool qry_status_flags_render(struct qry_job *op, struct qry_json *json);
 bool qry_status_runtime_render(struct qry_job *op, struct qry_json *json);
 bool qry_status_build_render(struct qry_job *op, struct qry_json *json);
 bool qry_status_features_render(struct qry_job *op, struct qry_json *json);
+bool qry_status_replay_render(struct qry_job *op, struct qry_json *json);
+bool qry_version_prepare(struct qry_job *op);
+bool qry_version_render(struct qry_job *op, struct qry_json *json);
 /* tsdb_status.c */
 bool qry_status_tsdb_prepare(struct qry_job *op);
 bool qry_status_tsdb_evaluate(struct qry_job *op);
 bool qry_status_tsdb_render(struct qry_job *op, struct qry_json *json);
 /* fixed.c: what a querier has none of */
+bool qry_no_admin_prepare(struct qry_job *op);
+bool qry_no_search_prepare(struct qry_job *op);
+bool qry_no_rules_prepare(struct qry_job *op);
 bool qry_no_rules_render(struct qry_job *op, struct qry_json *json);
 bool qry_no_alerts_render(struct qry_job *op, struct qry_json *json);
+bool qry_no_target_metadata_prepare(struct qry_job *op);
 bool qry_no_targets_render(struct qry_job *op, struct qry_json *json);
 bool qry_no_alertmanagers_render(struct qry_job *op, struct qry_json *json);
 bool qry_no_scrape_pools_render(struct qry_job *op, struct qry_json *json);

@@ -32,6 +32,7 @@ bool qry_federate_prepare(struct qry_job *op)
         op->partial = false; /* there is no place for a warning */
     f->max_t = nx_now_ms(op->qry->deps.clock);
     f->min_t = f->max_t - op->qry->deps.settings->lookback_ms;
+    f->matches.may_match_all = true;
     enum nx_err err = qry_matches_parse(op, &f->matches, &fail);
     if (err)
         return qry_job_fail_err(op, err, &fail);

@@ -396,10 +396,10 @@ static bool read_request(struct qry_job *op)
     err = nx_http_params_parse(
         &op->arena, nx_http_request_query(op->req), nx_http_request_header(op->req, "Content-Type"),
         form ? nx_http_request_body(op->req) : NX_VIEW(""), &op->params, &fail);
-    if (err == NX_ERR_INVALID)
+    if (err == NX_ERR_TOO_LARGE || (err == NX_ERR_INVALID && op->endpoint->strict_form))
         return qry_job_fail(op, QRY_API_BAD_DATA, "error parsing form values: %s",
                             nx_fail_text(&fail));
-    if (err)
+    if (err && err != NX_ERR_INVALID)
         return qry_job_fail_err(op, err, &fail);
     struct nx_view partial = qry_job_param(op, "partial_response");
     if (partial.len > 0) {

@@ -18,15 +18,16 @@
 #include "querier/select/request.h"
 
 /* X(name, text, HTTP status) */
-#define QRY_API_ERROR_TABLE(X)       \
-    X(BAD_DATA, "bad_data", 400)     \
-    X(UNAUTHORIZED, "bad_data", 401) \
-    X(EXECUTION, "execution", 422)   \
-    X(CANCELED, "canceled", 499)     \
-    X(TIMEOUT, "timeout", 503)       \
-    X(INTERNAL, "internal", 500)     \
-    X(NOT_FOUND, "not_found", 404)   \
-    X(UNAVAILABLE, "unavailable", 503)
+#define QRY_API_ERROR_TABLE(X)         \
+    X(BAD_DATA, "bad_data", 400)       \
+    X(UNAUTHORIZED, "bad_data", 401)   \
+    X(EXECUTION, "execution", 422)     \
+    X(CANCELED, "canceled", 499)       \
+    X(TIMEOUT, "timeout", 503)         \
+    X(INTERNAL, "internal", 500)       \
+    X(NOT_FOUND, "not_found", 404)     \
+    X(UNAVAILABLE, "unavailable", 503) \
+    X(DISABLED, "unavailable", 500)
 
 enum qry_api_error {
 #define X(name, text, http) QRY_API_##name,
@@ -44,6 +45,7 @@ struct qry_endpoint {
      * and a failure is a line of text. */
     bool raw;
     bool no_form;          /* the body of a POST is the endpoint's own */
+    bool strict_form;      /* a malformed pair of a form is an error; else it is left out */
     bool uncompressed;     /* whatever the client accepts */
     size_t max_body_bytes; /* 0: that of a form */
     bool (*prepare)(struct qry_job *op);

@@ -8,6 +8,7 @@ struct qry_match_params {
     struct qry_query **queries;
     struct qry_matcher_set *sets;
     size_t count;
+    bool may_match_all; /* set before: selectors of only empty matchers are allowed */
 };
 
 /* All match[] values. On failure the cause is in `fail`; what was parsed is released by

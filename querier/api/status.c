@@ -112,6 +112,27 @@ bool qry_status_build_render(struct qry_job *op, struct qry_json *json)
     return true;
 }
 
+/* A querier has no log of its own to replay. */
+bool qry_status_replay_render(struct qry_job *op, struct qry_json *json)
+{
+    (void)op;
+    qry_json_raw(json, NX_VIEW("{\"min\":0,\"max\":0,\"current\":0}"));
+    return true;
+}
+
+bool qry_version_prepare(struct qry_job *op)
+{
+    op->content_type = "text/plain; charset=utf-8"; /* as Prometheus has it */
+    return true;
+}
+
+bool qry_version_render(struct qry_job *op, struct qry_json *json)
+{
+    bool complete = qry_status_build_render(op, json);
+    nx_buf_append_str(json->out, "\n");
+    return complete;
+}
+
 static void put_flag(struct qry_json *json, const char *key, bool on)
 {
     qry_json_key(json, key);

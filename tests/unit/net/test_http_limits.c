@@ -401,7 +401,7 @@ static void expect_100_continue_is_refused_before_the_body(void **state)
     client_open(&client, &setting.fixture);
     client_text(&client, "POST /nothing HTTP/1.1\r\n" HOST
                          "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n");
-    expect_closing(&client, 404, "Not Found\n");
+    expect_closing(&client, 404, "404 page not found\n");
     client_open(&client, &setting.fixture);
     client_text(&client,
                 "POST /len HTTP/1.1\r\n" HOST "Expect: miracles\r\nContent-Length: 4\r\n\r\n");

@@ -115,6 +115,30 @@ static void malformed_query_is_refused_as_go_does(void **state)
     }
 }
 
+static void malformed_pairs_leave_the_others(void **state)
+{
+    (void)state;
+    struct nx_arena arena;
+    struct nx_http_params params;
+    struct nx_fail fail;
+    assert_int_equal(parse(&arena, "a=1&b=%zz&c=2;d=3&e=4", "application/x-www-form-urlencoded",
+                           "f=5&%g&h=6", &params, &fail),
+                     NX_ERR_INVALID);
+    assert_string_equal(nx_fail_text(&fail), "invalid URL escape \"%g\"");
+    static const char *const names[] = {"f", "h", "a", "e"};
+    assert_int_equal(params.count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_true(nx_view_is(params.items[i].name, names[i]));
+    }
+    nx_arena_release(&arena);
+    assert_int_equal(
+        parse(&arena, "a=1&b=%zz", "application/x-www-form-urlencoded", "f=5", &params, &fail),
+        NX_ERR_INVALID);
+    assert_string_equal(nx_fail_text(&fail), "invalid URL escape \"%zz\"");
+    assert_int_equal(params.count, 2);
+    nx_arena_release(&arena);
+}
+
 static void more_than_ten_thousand_parameters_are_refused(void **state)
 {
     (void)state;
@@ -133,7 +157,7 @@ static void more_than_ten_thousand_parameters_are_refused(void **state)
     nx_buf_append_str(&query, "a");
     assert_int_equal(
         nx_http_params_parse(&arena, nx_buf_view(&query), no_body, no_body, &params, &fail),
-        NX_ERR_INVALID);
+        NX_ERR_TOO_LARGE);
     nx_arena_release(&arena);
     nx_buf_release(&query);
 }
@@ -254,6 +278,7 @@ int main(void)
         cmocka_unit_test(form_body_comes_before_the_query),
         cmocka_unit_test(body_of_another_type_is_not_read),
         cmocka_unit_test(malformed_query_is_refused_as_go_does),
+        cmocka_unit_test(malformed_pairs_leave_the_others),
         cmocka_unit_test(more_than_ten_thousand_parameters_are_refused),
         cmocka_unit_test(percent_decode_leaves_plus_alone),
         cmocka_unit_test(multipart_form_gives_its_fields),

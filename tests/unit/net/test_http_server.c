@@ -143,7 +143,7 @@ static void unknown_path_and_wrong_method_are_told_apart(void **state)
     struct answer answer;
     start_basic(&fixture, NULL);
     exchange(&fixture, "GET /nothing HTTP/1.1\r\n" HOST "\r\n", &answer);
-    answer_expect(&answer, 404, "Not Found\n");
+    answer_expect(&answer, 404, "404 page not found\n");
     answer_expect_header(&answer, "Content-Type", "text/plain; charset=utf-8");
     answer_release(&answer);
     exchange(&fixture, "DELETE /describe HTTP/1.1\r\n" HOST "\r\n", &answer);
@@ -153,6 +153,26 @@ static void unknown_path_and_wrong_method_are_told_apart(void **state)
     exchange(&fixture, "PATCH /echo HTTP/1.1\r\n" HOST "\r\n", &answer);
     answer_expect(&answer, 405, "Method Not Allowed\n");
     answer_expect_header(&answer, "Allow", "POST, PUT");
+    answer_release(&answer);
+    fixture_stop(&fixture, 1000);
+}
+
+static void preflight_route_makes_no_path_known(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct answer answer;
+    struct nx_http_route exact = {
+        .methods = NX_HTTP_GET, .path = "/api/exact", .handle = say_hello, .no_head = true};
+    fixture_init(&fixture, &(struct nx_http_server_options){0}, 1);
+    fixture_route(&fixture, NX_HTTP_OPTIONS, "/api/*", say_hello, NULL);
+    assert_int_equal(nx_http_server_route(fixture.server, &exact), NX_OK);
+    fixture_start(&fixture);
+    expect_exchange(&fixture, "OPTIONS /api/any HTTP/1.1\r\n" HOST "\r\n", 200, "hello");
+    expect_exchange(&fixture, "GET /api/any HTTP/1.1\r\n" HOST "\r\n", 404, "404 page not found\n");
+    exchange(&fixture, "PUT /api/exact HTTP/1.1\r\n" HOST "\r\n", &answer);
+    answer_expect(&answer, 405, "Method Not Allowed\n");
+    answer_expect_header(&answer, "Allow", "GET");
     answer_release(&answer);
     fixture_stop(&fixture, 1000);
 }
@@ -662,6 +682,7 @@ int main(void)
         cmocka_unit_test(variable_segment_and_star_give_their_part_decoded),
         cmocka_unit_test(alias_prefix_serves_the_same_routes),
         cmocka_unit_test(unknown_path_and_wrong_method_are_told_apart),
+        cmocka_unit_test(preflight_route_makes_no_path_known),
         cmocka_unit_test(head_is_served_by_get_without_a_body),
         cmocka_unit_test(connection_is_kept_for_further_requests),
         cmocka_unit_test(connection_close_and_http_1_0_end_the_connection),

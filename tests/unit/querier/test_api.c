@@ -139,7 +139,34 @@ static void query_errors_are_golden(void **state)
          "query, "
          "must be Scalar or instant Vector"},
         {"query?query=%zz", 400, "bad_data",
+         "invalid parameter \\\"query\\\": unknown position: parse error: no expression found in "
+         "input"},
+        {"series?match%5B%5D=up&x=%zz", 400, "bad_data",
          "error parsing form values: invalid URL escape \\\"%zz\\\""},
+        {"rules?type=x", 400, "bad_data",
+         "invalid parameter \\\"type\\\": not supported value \\\"x\\\""},
+        {"rules?exclude_alerts=x", 400, "bad_data",
+         "invalid parameter \\\"exclude_alerts\\\": error converting exclude_alerts: "
+         "strconv.ParseBool: parsing \\\"x\\\": invalid syntax"},
+        {"rules?match%5B%5D=%7B", 400, "bad_data",
+         "1:2: parse error: unexpected end of input inside braces"},
+        {"rules?group_limit=x", 400, "bad_data",
+         "invalid parameter \\\"group_limit\\\": group_limit needs to be a valid number: "
+         "strconv.ParseInt: parsing \\\"x\\\": invalid syntax"},
+        {"rules?group_limit=0", 400, "bad_data",
+         "invalid parameter \\\"group_limit\\\": group_limit needs to be greater than 0"},
+        {"rules?group_next_token=x", 400, "bad_data",
+         "invalid parameter \\\"group_next_token\\\": group_limit needs to be present in order to "
+         "paginate over the groups"},
+        {"rules?group_next_token=x&group_limit=1", 400, "bad_data",
+         "invalid parameter \\\"group_next_token\\\": invalid group_next_token 'x'. were rule "
+         "groups "
+         "changed?"},
+        {"targets/metadata?limit=x", 400, "bad_data", "limit must be a number"},
+        {"targets/metadata?match_target=%7B", 400, "bad_data",
+         "invalid parameter \\\"match_target\\\": 1:2: parse error: unexpected end of input inside "
+         "braces"},
+        {"search/metric_names", 500, "unavailable", "search API disabled"},
         {"query?query=label_replace(up,%22a%22,%22%22,%22b%22,%22(%22)&time=600", 422, "execution",
          NULL},
         {"query?query=up%2Bon()up&time=600", 422, "execution", NULL},
@@ -228,6 +255,11 @@ static void fixed_answers_are_well_formed(void **state)
         {"rules", "{\"groups\":[]}"},
         {"alerts", "{\"alerts\":[]}"},
         {"targets", "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"},
+        {"targets?state=dropped",
+         "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":{}}"},
+        {"targets?state=active",
+         "{\"activeTargets\":[],\"droppedTargets\":[],\"droppedTargetCounts\":null}"},
+        {"status/walreplay", "{\"min\":0,\"max\":0,\"current\":0}"},
         {"targets/metadata", "[]"},
         {"alertmanagers", "{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"},
         {"notifications", "[]"},
