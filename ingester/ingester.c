@@ -68,6 +68,8 @@ static enum nx_err open_logs(struct ingester *ing, const struct ing_open_shard *
             .nonce = ing->nonce,
             .segment_bytes = (uint64_t)ing->deps.settings->wal_segment_bytes,
             .max_pending_bytes = (size_t)ing->deps.settings->max_inflight_bytes,
+            .sync = (enum ing_log_sync)ing->deps.settings->wal_sync,
+            .sync_interval_ms = (uint64_t)ing->deps.settings->wal_sync_interval_ms,
             .shard = i,
             .worker = shard->worker,
             .log = ing->deps.log,

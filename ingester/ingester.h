@@ -10,7 +10,7 @@
 
 struct ingester;
 
-/* Settings of the sections `storage` and `ingester`. */
+/* Settings of the sections `storage`, `wal` and `ingester`. */
 struct ing_settings {
     const char *data_dir;
     int64_t retention_ms;
@@ -19,6 +19,8 @@ struct ing_settings {
     int64_t max_series;      /* of the process; beyond: refused with ERR_LIMIT -> 429 */
     int64_t max_exemplars;   /* a tenant */
     int64_t wal_segment_bytes;
+    int wal_sync; /* enum ing_log_sync */
+    int64_t wal_sync_interval_ms;
     int64_t max_inflight_bytes;
     int64_t select_max_bytes;
 };

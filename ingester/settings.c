@@ -1,4 +1,4 @@
-/* The sections `storage` and `ingester`. */
+/* The sections `storage`, `wal` and `ingester`. */
 #include <stddef.h>
 
 #include "ingester/ingester.h"
@@ -7,6 +7,9 @@
 #define MINUTE_MS INT64_C(60000)
 #define HOUR_MS (60 * MINUTE_MS)
 #define DAY_MS (24 * HOUR_MS)
+
+/* In the order of enum ing_log_sync. */
+static const char *const wal_syncs[] = {"always", "interval", "off", NULL};
 
 static const struct nx_setting table[] = {
     {.key = "storage.data-dir",
@@ -43,6 +46,22 @@ static const struct nx_setting table[] = {
      .min = 1 << 16,
      .max = INT64_C(1) << 30,
      .help = "Size at which the log goes on in a new file."},
+    {.key = "wal.sync",
+     .type = NX_SETTING_ENUM,
+     .default_text = "always",
+     .offset = FIELD(wal_sync),
+     .choices = wal_syncs,
+     .help =
+         "When the log is synced to disk: before each answer, wal.sync-interval after it, or when "
+         "the system does it. A process that dies loses nothing either way, a machine that does "
+         "loses what was not synced."},
+    {.key = "wal.sync-interval",
+     .type = NX_SETTING_DURATION,
+     .default_text = "1s",
+     .offset = FIELD(wal_sync_interval_ms),
+     .min = 1,
+     .max = HOUR_MS,
+     .help = "With wal.sync=interval: how long written records may wait for their sync."},
     {.key = "ingester.max-series",
      .type = NX_SETTING_INT,
      .default_text = "20000000",

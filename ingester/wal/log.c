@@ -24,13 +24,16 @@ struct group {
 struct ing_log {
     struct ing_log_options options;
     char *dir;
-    struct ing_segment_writer writer; /* the lane's while `writing` */
+    struct ing_segment_writer writer; /* the lane's while `busy` */
     struct nx_lane *lane;
     struct nx_job job;
     enum nx_err job_err;
+    enum nx_err sync_err;
     double job_seconds;
-    struct group *writing;
-    struct group *first; /* closed groups, oldest first */
+    bool busy; /* the job is with the lane */
+    bool job_syncs;
+    struct group *writing; /* by the job; NULL: it only syncs */
+    struct group *first;   /* closed groups, oldest first */
     struct group **last;
     struct group *pending; /* NULL: none yet */
     struct group *spare;
@@ -38,12 +41,15 @@ struct ing_log {
     uint64_t segment;
     uint64_t segment_bytes; /* appended to it */
     uint64_t position;
-    uint64_t synced;
+    uint64_t committed;
     struct ing_log_waiter *waiters;
     struct ing_log_waiter **waiters_last;
     enum nx_err failure;
-    bool retry_open;
     uv_timer_t retry;
+    uv_timer_t sync;
+    size_t timers_open; /* none, or both */
+    bool sync_armed;    /* the timer runs */
+    bool sync_due;      /* the next job syncs */
     void (*closed)(void *user);
     void *closed_user;
 };
@@ -69,6 +75,8 @@ enum nx_err ing_log_open(const struct ing_log_options *options, struct ing_log *
     log->options.dir = log->dir;
     ing_segment_writer_init(&log->writer, options->fs, log->dir, options->generation,
                             options->shard, options->nonce);
+    log->writer.sync_each = options->sync == ING_LOG_SYNC_ALWAYS;
+    log->writer.sync_never = options->sync == ING_LOG_SYNC_OFF;
     char name[16];
     (void)snprintf(name, sizeof name, "wal-%u", (unsigned)options->shard);
     enum nx_err err = log->dir ? nx_lane_new(name, 1, 4, &log->lane) : NX_ERR_NOMEM;
@@ -173,7 +181,7 @@ uint64_t ing_log_cut(struct ing_log *log)
 static void call_waiters(struct ing_log *log, enum nx_err err)
 {
     struct ing_log_waiter *waiter = log->waiters;
-    while (waiter && (err != NX_OK || waiter->position <= log->synced)) {
+    while (waiter && (err != NX_OK || waiter->position <= log->committed)) {
         struct ing_log_waiter *next = waiter->next;
         log->waiters = next;
         if (!next)
@@ -187,7 +195,7 @@ void ing_log_wait(struct ing_log *log, struct ing_log_waiter *waiter)
 {
     waiter->next = NULL;
     waiter->position = log->position;
-    if (log->failure != NX_OK || log->position <= log->synced) {
+    if (log->failure != NX_OK || log->position <= log->committed) {
         waiter->done(waiter, log->failure);
         return;
     }
@@ -195,36 +203,46 @@ void ing_log_wait(struct ing_log *log, struct ing_log_waiter *waiter)
     log->waiters_last = &waiter->next;
 }
 
-static void write_group(struct nx_job *job)
+static void run_job(struct nx_job *job)
 {
     struct ing_log *log = NX_OWNER(struct ing_log, job, job);
     uint64_t began = nx_now_ns(log->options.clock);
-    log->job_err =
-        ing_segment_commit(&log->writer, log->writing->segment, nx_buf_view(&log->writing->bytes));
+    log->job_err = NX_OK;
+    log->sync_err = NX_OK;
+    if (log->writing)
+        log->job_err = ing_segment_commit(&log->writer, log->writing->segment,
+                                          nx_buf_view(&log->writing->bytes));
+    if (log->job_syncs)
+        log->sync_err = ing_segment_sync(&log->writer);
     log->job_seconds = (double)(nx_now_ns(log->options.clock) - began) / 1e9;
 }
 
-static void group_written(struct nx_job *job);
+static void job_done(struct nx_job *job);
 static void close_finish(struct ing_log *log);
 
-/* Hands the oldest group to the lane. */
+/* Hands the oldest group to the lane, or the sync that is due. */
 static void kick(struct ing_log *log)
 {
-    if (log->writing)
+    if (log->busy)
         return;
     if (!log->first)
         close_pending(log);
-    if (!log->first) {
+    if (!log->first && !log->sync_due) {
         if (log->closed)
             close_finish(log);
         return;
     }
     log->writing = log->first;
-    log->first = log->first->next;
-    if (!log->first)
-        log->last = &log->first;
-    log->writing->next = NULL;
-    log->job = (struct nx_job){.run = write_group, .done = group_written};
+    if (log->writing) {
+        log->first = log->first->next;
+        if (!log->first)
+            log->last = &log->first;
+        log->writing->next = NULL;
+    }
+    log->busy = true;
+    log->job_syncs = log->sync_due;
+    log->sync_due = false;
+    log->job = (struct nx_job){.run = run_job, .done = job_done};
     enum nx_err err = nx_lane_submit(log->lane, &log->job);
     assert(err == NX_OK); /* one job at a time */
     (void)err;
@@ -249,16 +267,42 @@ static void on_retry(uv_timer_t *timer)
     kick(timer->data);
 }
 
-static void retry_later(struct ing_log *log)
+static void on_sync_due(uv_timer_t *timer)
 {
-    if (!log->retry_open) {
-        int rc = uv_timer_init(nx_worker_loop(log->options.worker), &log->retry);
+    struct ing_log *log = timer->data;
+    log->sync_armed = false;
+    log->sync_due = true;
+    kick(log);
+}
+
+static void open_timers(struct ing_log *log)
+{
+    if (log->timers_open > 0)
+        return;
+    uv_timer_t *timers[] = {&log->retry, &log->sync};
+    for (size_t i = 0; i < 2; i++) {
+        int rc = uv_timer_init(nx_worker_loop(log->options.worker), timers[i]);
         assert(rc == 0);
         (void)rc;
-        log->retry.data = log;
-        log->retry_open = true;
+        timers[i]->data = log;
+        log->timers_open++;
     }
+}
+
+static void retry_later(struct ing_log *log)
+{
+    open_timers(log);
     uv_timer_start(&log->retry, on_retry, RETRY_MS, 0);
+}
+
+/* What has been written is synced an interval from now at the latest. */
+static void sync_later(struct ing_log *log)
+{
+    if (log->options.sync != ING_LOG_SYNC_INTERVAL || log->sync_armed || log->sync_due)
+        return;
+    open_timers(log);
+    log->sync_armed = true;
+    uv_timer_start(&log->sync, on_sync_due, log->options.sync_interval_ms, 0);
 }
 
 static void group_failed(struct ing_log *log)
@@ -289,7 +333,7 @@ static void group_kept(struct ing_log *log)
     struct group *group = log->writing;
     size_t len = group->bytes.len;
     log->writing = NULL;
-    log->synced = group->start + len;
+    log->committed = group->start + len;
     log->queued_bytes -= len;
     nx_metric_add(log->options.metrics, ING_M_WAL_BYTES, 0, (double)len);
     nx_metric_inc(log->options.metrics, ING_M_WAL_RECORD_GROUPS);
@@ -303,31 +347,43 @@ static void group_kept(struct ing_log *log)
     }
 }
 
-static void group_written(struct nx_job *job)
+static void job_done(struct nx_job *job)
 {
     struct ing_log *log = NX_OWNER(struct ing_log, job, job);
-    if (log->job_err != NX_OK) {
+    log->busy = false;
+    if (log->sync_err != NX_OK) {
+        nx_metric_inc(log->options.metrics, ING_M_WAL_FAILURES);
+        nx_log(
+            log->options.log, NX_LOG_ERROR,
+            "log could not be synced: what was acknowledged since the last sync is safe only once "
+            "it is in a block",
+            NX_S("dir", log->dir), NX_E(log->sync_err));
+    }
+    if (log->writing && log->job_err != NX_OK) {
         group_failed(log);
         return;
     }
-    group_kept(log);
-    bool more = log->first || (log->pending && log->pending->bytes.len > 0);
+    if (log->writing)
+        group_kept(log);
     if (log->failure != NX_OK && !log->first) {
         log->failure = NX_OK;
         nx_metric_add(log->options.metrics, ING_M_WAL_FAILED, 0, -1);
         nx_log(log->options.log, NX_LOG_INFO, "log is written again", NX_S("dir", log->dir));
     }
-    if (more)
+    if (ing_segment_unsynced(&log->writer))
+        sync_later(log);
+    if (log->first || (log->pending && log->pending->bytes.len > 0))
         kick(log);
     call_waiters(log, NX_OK);
     if (log->closed)
         kick(log);
 }
 
-static void on_retry_closed(uv_handle_t *handle)
+static void on_timer_closed(uv_handle_t *handle)
 {
     struct ing_log *log = handle->data;
-    log->closed(log->closed_user);
+    if (--log->timers_open == 0)
+        log->closed(log->closed_user);
 }
 
 static void close_finish(struct ing_log *log)
@@ -339,17 +395,23 @@ static void close_finish(struct ing_log *log)
     nx_lane_free(log->lane);
     log->lane = NULL;
     ing_segment_writer_close(&log->writer);
-    if (log->retry_open)
-        uv_close((uv_handle_t *)&log->retry, on_retry_closed);
-    else
+    if (log->timers_open == 0) {
         log->closed(log->closed_user);
+        return;
+    }
+    uv_close((uv_handle_t *)&log->retry, on_timer_closed);
+    uv_close((uv_handle_t *)&log->sync, on_timer_closed);
 }
 
 void ing_log_close(struct ing_log *log, void (*closed)(void *user), void *user)
 {
     log->closed = closed;
     log->closed_user = user;
-    if (log->retry_open)
+    if (log->timers_open > 0) {
         uv_timer_stop(&log->retry);
+        uv_timer_stop(&log->sync);
+    }
+    /* a last sync, behind the job that the lane may have now */
+    log->sync_due = log->options.sync != ING_LOG_SYNC_ALWAYS;
     kick(log);
 }

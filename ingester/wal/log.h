@@ -1,8 +1,11 @@
 /* The log of one shard: group commit. The shard encodes records into the pending group; while the
  * log's lane writes and syncs one group, the next one gathers. Whoever waits for a position is
- * called when all that was appended up to there is synced, or when it could not be: the bytes are
- * kept then and tried again every second, and ing_log_failure tells the shard to take nothing new
- * until they are on disk.
+ * called when all that was appended up to there is committed, or when it could not be: the bytes
+ * are kept then and tried again every second, and ing_log_failure tells the shard to take nothing
+ * new until they are.
+ *
+ * Committed means written and synced, or, by choice, written only: then the system holds it, and
+ * what it has not written when the power fails is lost, though not when only the process dies.
  *
  * On the shard's worker (or before any worker runs, for open and free). */
 #ifndef ING_WAL_LOG_H
@@ -17,6 +20,12 @@
 
 struct ing_log;
 
+enum ing_log_sync {
+    ING_LOG_SYNC_ALWAYS,   /* each group before it counts */
+    ING_LOG_SYNC_INTERVAL, /* at most so long after */
+    ING_LOG_SYNC_OFF,      /* when the system likes; the last file when the log is closed */
+};
+
 struct ing_log_options {
     const struct nx_fs *fs;
     const struct nx_clock *clock;
@@ -26,6 +35,8 @@ struct ing_log_options {
     uint64_t nonce;
     uint64_t segment_bytes; /* a new segment beyond */
     size_t max_pending_bytes;
+    enum ing_log_sync sync;
+    uint64_t sync_interval_ms;
     uint32_t shard;
     struct nx_worker *worker;
     struct nx_log *log;
@@ -56,12 +67,12 @@ uint64_t ing_log_segment(const struct ing_log *log);
  * of them. */
 uint64_t ing_log_cut(struct ing_log *log);
 
-/* Calls waiter->done once all that is appended now is synced (at once where it is already), or
+/* Calls waiter->done once all that is appended now is committed (at once where it is already), or
  * failed. */
 void ing_log_wait(struct ing_log *log, struct ing_log_waiter *waiter);
 
-/* Writes what is pending (one last try when the log has failed), closes its handles and ends the
- * lane; then `closed`. Nothing may be appended any more. */
+/* Writes and syncs what is pending (one last try when the log has failed), closes its handles and
+ * ends the lane; then `closed`. Nothing may be appended any more. */
 void ing_log_close(struct ing_log *log, void (*closed)(void *user), void *user);
 /* After close, or when no worker ever ran. */
 void ing_log_free(struct ing_log *log);

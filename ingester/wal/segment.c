@@ -107,7 +107,7 @@ bool ing_checkpoint_name_parse(const char *name, uint64_t *segment)
 void ing_segment_writer_init(struct ing_segment_writer *writer, const struct nx_fs *fs,
                              const char *dir, uint64_t generation, uint32_t shard, uint64_t nonce)
 {
-    *writer = (struct ing_segment_writer){.fs = fs, .dir = dir, .fd = -1};
+    *writer = (struct ing_segment_writer){.fs = fs, .dir = dir, .sync_each = true, .fd = -1};
     writer->header =
         (struct ing_segment_header){.generation = generation, .shard = shard, .nonce = nonce};
 }
@@ -116,7 +116,6 @@ void ing_segment_writer_close(struct ing_segment_writer *writer)
 {
     if (writer->fd < 0)
         return;
-    /* everything that counts is synced */
     (void)writer->fs->close(writer->fs, writer->fd);
     writer->fd = -1;
 }
@@ -149,12 +148,12 @@ static enum nx_err create(struct ing_segment_writer *writer, uint64_t segment, u
     return err;
 }
 
-/* Leaves the open file behind. One that holds no synced record is removed, so that a disk that
- * keeps failing does not fill the directory with attempts. */
+/* Leaves the open file behind. One that holds no record is removed, so that a disk that keeps
+ * failing does not fill the directory with attempts. */
 static void abandon(struct ing_segment_writer *writer)
 {
     ing_segment_writer_close(writer);
-    if (writer->synced_bytes > ING_SEGMENT_HEADER_BYTES)
+    if (writer->good_bytes > ING_SEGMENT_HEADER_BYTES)
         return;
     char *path = segment_path(writer, writer->header.segment, writer->attempt);
     if (path)
@@ -162,10 +161,30 @@ static void abandon(struct ing_segment_writer *writer)
     nx_free(path);
 }
 
+static enum nx_err write_header(struct ing_segment_writer *writer)
+{
+    const struct nx_fs *fs = writer->fs;
+    uint8_t bytes[ING_SEGMENT_HEADER_BYTES];
+    ing_segment_header_write(&writer->header, bytes);
+    enum nx_err err = fs->write(fs, writer->fd, bytes, sizeof bytes);
+    if (err == NX_OK && !writer->sync_never)
+        err = fs->sync(fs, writer->fd);
+    if (err == NX_OK && !writer->sync_never)
+        err = fs->sync_dir(fs, writer->dir);
+    if (err == NX_OK)
+        writer->good_bytes = writer->synced_bytes = sizeof bytes;
+    return err;
+}
+
 static enum nx_err open_segment(struct ing_segment_writer *writer, uint64_t segment)
 {
     int fd = -1;
     uint32_t attempt = 0;
+    if (!writer->sync_never && ing_segment_unsynced(writer)) {
+        enum nx_err err = ing_segment_sync(writer);
+        if (err != NX_OK)
+            return err;
+    }
     ing_segment_writer_close(writer);
     enum nx_err err = NX_ERR_EXISTS;
     for (; attempt < ATTEMPTS_MAX; attempt++) {
@@ -175,21 +194,13 @@ static enum nx_err open_segment(struct ing_segment_writer *writer, uint64_t segm
     }
     if (err != NX_OK)
         return err;
-    uint8_t bytes[ING_SEGMENT_HEADER_BYTES];
     writer->header.segment = segment;
     writer->attempt = attempt;
     writer->fd = fd;
-    writer->synced_bytes = 0;
-    ing_segment_header_write(&writer->header, bytes);
-    err = writer->fs->write(writer->fs, fd, bytes, sizeof bytes);
-    if (err == NX_OK)
-        err = writer->fs->sync(writer->fs, fd);
-    if (err == NX_OK)
-        err = writer->fs->sync_dir(writer->fs, writer->dir);
+    writer->good_bytes = writer->synced_bytes = 0;
+    err = write_header(writer);
     if (err != NX_OK)
         abandon(writer);
-    else
-        writer->synced_bytes = sizeof bytes;
     return err;
 }
 
@@ -203,18 +214,35 @@ enum nx_err ing_segment_commit(struct ing_segment_writer *writer, uint64_t segme
     }
     if (bytes.len == 0)
         return NX_OK;
-    enum nx_err err = writer->fs->write(writer->fs, writer->fd, bytes.ptr, bytes.len);
+    const struct nx_fs *fs = writer->fs;
+    enum nx_err err = fs->write(fs, writer->fd, bytes.ptr, bytes.len);
     if (err != NX_OK) {
-        if (writer->fs->truncate(writer->fs, writer->fd, writer->synced_bytes) != NX_OK)
+        if (fs->truncate(fs, writer->fd, writer->good_bytes) != NX_OK)
             abandon(writer);
         return err;
     }
-    err = writer->fs->sync(writer->fs, writer->fd);
+    err = writer->sync_each ? fs->sync(fs, writer->fd) : NX_OK;
     if (err != NX_OK) {
-        (void)writer->fs->truncate(writer->fs, writer->fd, writer->synced_bytes);
+        (void)fs->truncate(fs, writer->fd, writer->good_bytes);
         abandon(writer);
         return err;
     }
-    writer->synced_bytes += bytes.len;
+    writer->good_bytes += bytes.len;
+    if (writer->sync_each)
+        writer->synced_bytes = writer->good_bytes;
     return NX_OK;
+}
+
+enum nx_err ing_segment_sync(struct ing_segment_writer *writer)
+{
+    if (!ing_segment_unsynced(writer))
+        return NX_OK;
+    enum nx_err err = writer->fs->sync(writer->fs, writer->fd);
+    if (err == NX_OK && writer->sync_never) /* the file's name has not been synced either */
+        err = writer->fs->sync_dir(writer->fs, writer->dir);
+    if (err == NX_OK)
+        writer->synced_bytes = writer->good_bytes;
+    else
+        abandon(writer);
+    return err;
 }

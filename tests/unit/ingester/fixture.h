@@ -17,6 +17,7 @@
 #include "common/labels/matcher.h"
 #include "common/labels/series_id.h"
 #include "common/net/rpc.h"
+#include "disk_model.h"
 #include "ingester/ingester.h"
 #include "proto/internal.pb-c.h"
 
@@ -49,11 +50,20 @@ void fault_fs_arm(struct fault_fs *fs, size_t n, enum nx_err err, bool forever);
 /* Only calls of that kind are counted and fail; FAULT_OPS: all. */
 void fault_fs_only(struct fault_fs *fs, enum fault_op op);
 void fault_fs_disarm(struct fault_fs *fs);
-/* Changing calls seen so far. */
+/* Changing calls seen so far, all or of a kind. */
 size_t fault_fs_calls(const struct fault_fs *fs);
+size_t fault_fs_count(const struct fault_fs *fs, enum fault_op op);
 bool fault_fs_fired(const struct fault_fs *fs);
-/* Power cut: what was written and not synced is gone from all files. */
-void fault_fs_power_cut(struct fault_fs *fs);
+/* Called after each changing call, before the next one, on whichever thread made it; it may ask for
+ * an image of fault_fs_disk, and must not make calls of its own. */
+void fault_fs_after(struct fault_fs *fs, void (*after)(void *user, size_t call), void *user);
+struct disk_model *fault_fs_disk(struct fault_fs *fs);
+/* What a power cut now would leave of `from`, as the directory `to`. */
+void fault_fs_image(struct fault_fs *fs, const char *from, const char *to,
+                    enum disk_survival survival, uint64_t seed);
+/* Power cut: the directory, which nobody has open, becomes that. */
+void fault_fs_power_cut(struct fault_fs *fs, const char *dir, enum disk_survival survival,
+                        uint64_t seed);
 
 /* --- a directory --- */
 

@@ -1,4 +1,5 @@
-/* Counts changing calls and fails the chosen one; remembers how much of each file is synced. */
+/* Counts changing calls and fails the chosen one; tells a model of the disk what was done, so that
+ * it knows what a power cut leaves. One call at a time. */
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -8,23 +9,31 @@
 #include <unistd.h>
 
 #include "common/base/alloc.h"
+#include "common/base/hash.h"
+#include "disk_model.h"
 #include "fixture.h"
 
-struct tracked {
-    char *path;
-    int fd; /* -1: closed */
-    uint64_t synced;
+#define OPEN_MAX 256
+
+struct open_file {
+    struct disk_node *node; /* NULL: free */
+    int fd;
+    bool append;
+    uint64_t at;
 };
 
 struct fault_state {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* held during a call */
+    struct disk_model *disk;
+    struct open_file files[OPEN_MAX];
     size_t calls;
+    size_t counts[FAULT_OPS];
     bool armed, forever, fired;
     size_t left;
     enum nx_err err;
     enum fault_op only;
-    struct tracked files[4096];
-    size_t file_count;
+    void (*after)(void *user, size_t call);
+    void *after_user;
 };
 
 static struct fault_state *state_of(const struct nx_fs *fs)
@@ -32,151 +41,183 @@ static struct fault_state *state_of(const struct nx_fs *fs)
     return ((const struct fault_fs *)(const void *)fs)->state;
 }
 
-static bool fails(const struct nx_fs *fs, enum fault_op op, enum nx_err *err)
+/* Begins a call: locks, and tells whether it is to fail. */
+static bool begin(struct fault_state *state, enum fault_op op, enum nx_err *err)
 {
-    struct fault_state *state = state_of(fs);
-    bool fail = false;
     pthread_mutex_lock(&state->lock);
     state->calls++;
-    if (state->armed && (state->only == FAULT_OPS || state->only == op)) {
-        if (state->left == 0) {
-            fail = true;
-            state->fired = true;
-            *err = state->err;
-            state->armed = state->forever;
-        } else {
-            state->left--;
-        }
-    }
-    pthread_mutex_unlock(&state->lock);
-    return fail;
+    state->counts[op]++;
+    if (!state->armed || (state->only != FAULT_OPS && state->only != op) || state->left-- > 0)
+        return false;
+    state->left = 0;
+    state->fired = true;
+    state->armed = state->forever;
+    *err = state->err;
+    return true;
 }
 
-static struct tracked *track(struct fault_state *state, int fd)
+static enum nx_err end(struct fault_state *state, enum nx_err err)
 {
-    for (size_t i = 0; i < state->file_count; i++)
-        if (state->files[i].fd == fd)
+    if (state->after)
+        state->after(state->after_user, state->calls);
+    pthread_mutex_unlock(&state->lock);
+    return err;
+}
+
+static struct open_file *file_of(struct fault_state *state, int fd)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++)
+        if (state->files[i].node && state->files[i].fd == fd)
             return &state->files[i];
     return NULL;
 }
 
+static void remember(struct fault_state *state, const char *path, enum nx_file_mode mode,
+                     bool created, int fd)
+{
+    for (size_t i = 0; i < OPEN_MAX; i++) {
+        if (state->files[i].node)
+            continue;
+        state->files[i] = (struct open_file){.node = disk_open(state->disk, path, created),
+                                             .fd = fd,
+                                             .append = mode == NX_FILE_APPEND};
+        return;
+    }
+    fail_msg("too many open files");
+}
+
 static enum nx_err f_open(const struct nx_fs *fs, const char *path, enum nx_file_mode mode, int *fd)
 {
-    enum nx_err err;
     struct fault_state *state = state_of(fs);
-    if (mode != NX_FILE_READ && fails(fs, FAULT_OPEN, &err))
-        return err;
+    enum nx_err err;
+    if (mode == NX_FILE_READ)
+        return nx_fs_posix()->open(nx_fs_posix(), path, mode, fd);
+    if (begin(state, FAULT_OPEN, &err))
+        return end(state, err);
+    bool created = access(path, F_OK) != 0;
     err = nx_fs_posix()->open(nx_fs_posix(), path, mode, fd);
-    if (err != NX_OK || mode == NX_FILE_READ)
-        return err;
-    pthread_mutex_lock(&state->lock);
-    assert_true(state->file_count < 4096);
-    struct tracked *file = NULL;
-    for (size_t i = 0; i < state->file_count; i++)
-        if (state->files[i].path && strcmp(state->files[i].path, path) == 0)
-            file = &state->files[i];
-    if (!file || mode == NX_FILE_CREATE) {
-        if (!file)
-            file = &state->files[state->file_count++];
-        else
-            free(file->path);
-        *file = (struct tracked){.path = strdup(path)};
+    if (err == NX_OK)
+        remember(state, path, mode, created, *fd);
+    return end(state, err);
+}
+
+static enum nx_err write_now(struct fault_state *state, int fd, const void *bytes, size_t len)
+{
+    struct open_file *file = file_of(state, fd);
+    enum nx_err err = nx_fs_posix()->write(nx_fs_posix(), fd, bytes, len);
+    if (err == NX_OK && file) {
+        uint64_t at = file->append ? disk_size(file->node) : file->at;
+        disk_write(state->disk, file->node, at, bytes, len);
+        file->at = at + len;
     }
-    file->fd = *fd;
-    pthread_mutex_unlock(&state->lock);
-    return NX_OK;
+    return err;
 }
 
 static enum nx_err f_write(const struct nx_fs *fs, int fd, const void *bytes, size_t len)
 {
+    struct fault_state *state = state_of(fs);
     enum nx_err err;
-    if (fails(fs, FAULT_WRITE, &err)) {
-        if (len > 1)
-            (void)nx_fs_posix()->write(nx_fs_posix(), fd, bytes, len / 2);
-        return err;
-    }
-    return nx_fs_posix()->write(nx_fs_posix(), fd, bytes, len);
+    if (!begin(state, FAULT_WRITE, &err))
+        err = write_now(state, fd, bytes, len);
+    else if (len > 1)
+        (void)write_now(state, fd, bytes, len / 2);
+    return end(state, err);
 }
 
+/* A failed sync has lost what waited, or not. */
 static enum nx_err f_sync(const struct nx_fs *fs, int fd)
 {
-    enum nx_err err;
-    if (fails(fs, FAULT_SYNC, &err))
-        return err;
     struct fault_state *state = state_of(fs);
-    uint64_t size = 0;
-    pthread_mutex_lock(&state->lock);
-    struct tracked *file = track(state, fd);
-    if (file && nx_file_size(fd, &size) == NX_OK)
-        file->synced = size;
-    pthread_mutex_unlock(&state->lock);
-    return nx_fs_posix()->sync(nx_fs_posix(), fd);
+    enum nx_err err;
+    bool fail = begin(state, FAULT_SYNC, &err);
+    struct open_file *file = file_of(state, fd);
+    if (!fail)
+        err = nx_fs_posix()->sync(nx_fs_posix(), fd);
+    if (file && fail)
+        disk_sync_failed(file->node, nx_hash64(&state->calls, sizeof state->calls) % 2);
+    else if (file && err == NX_OK)
+        disk_sync(file->node);
+    return end(state, err);
 }
 
 static enum nx_err f_truncate(const struct nx_fs *fs, int fd, uint64_t size)
 {
+    struct fault_state *state = state_of(fs);
     enum nx_err err;
-    return fails(fs, FAULT_TRUNCATE, &err) ? err : nx_fs_posix()->truncate(nx_fs_posix(), fd, size);
+    if (begin(state, FAULT_TRUNCATE, &err))
+        return end(state, err);
+    struct open_file *file = file_of(state, fd);
+    err = nx_fs_posix()->truncate(nx_fs_posix(), fd, size);
+    if (err == NX_OK && file)
+        disk_truncate(state->disk, file->node, size);
+    return end(state, err);
 }
 
 /* The descriptor is gone whatever close says, as with the system's. */
 static enum nx_err f_close(const struct nx_fs *fs, int fd)
 {
-    enum nx_err err;
     struct fault_state *state = state_of(fs);
-    pthread_mutex_lock(&state->lock);
-    struct tracked *file = track(state, fd);
+    enum nx_err err;
+    bool fail = begin(state, FAULT_CLOSE, &err);
+    struct open_file *file = file_of(state, fd);
     if (file)
-        file->fd = -1;
-    pthread_mutex_unlock(&state->lock);
+        *file = (struct open_file){.node = NULL};
     enum nx_err closed = nx_fs_posix()->close(nx_fs_posix(), fd);
-    return fails(fs, FAULT_CLOSE, &err) ? err : closed;
+    return end(state, fail ? err : closed);
 }
 
 static enum nx_err f_rename(const struct nx_fs *fs, const char *from, const char *to)
 {
-    enum nx_err err;
-    if (fails(fs, FAULT_RENAME, &err))
-        return err;
     struct fault_state *state = state_of(fs);
-    size_t len = strlen(from);
-    pthread_mutex_lock(&state->lock);
-    for (size_t i = 0; i < state->file_count; i++) {
-        struct tracked *file = &state->files[i];
-        if (!file->path || strncmp(file->path, from, len) != 0 ||
-            (file->path[len] && file->path[len] != '/'))
-            continue;
-        char moved[1024];
-        snprintf(moved, sizeof moved, "%s%s", to, file->path + len);
-        free(file->path);
-        file->path = strdup(moved);
-    }
-    pthread_mutex_unlock(&state->lock);
-    return nx_fs_posix()->rename(nx_fs_posix(), from, to);
+    enum nx_err err;
+    if (begin(state, FAULT_RENAME, &err))
+        return end(state, err);
+    if (access(from, F_OK) == 0)
+        disk_rename(state->disk, from, to);
+    err = nx_fs_posix()->rename(nx_fs_posix(), from, to);
+    return end(state, err);
 }
 
 static enum nx_err f_unlink(const struct nx_fs *fs, const char *path)
 {
+    struct fault_state *state = state_of(fs);
     enum nx_err err;
-    return fails(fs, FAULT_UNLINK, &err) ? err : nx_fs_posix()->unlink(nx_fs_posix(), path);
+    if (begin(state, FAULT_UNLINK, &err))
+        return end(state, err);
+    disk_remove(state->disk, path);
+    return end(state, nx_fs_posix()->unlink(nx_fs_posix(), path));
 }
 
 static enum nx_err f_mkdir(const struct nx_fs *fs, const char *path)
 {
+    struct fault_state *state = state_of(fs);
     enum nx_err err;
-    return fails(fs, FAULT_MKDIR, &err) ? err : nx_fs_posix()->mkdir(nx_fs_posix(), path);
+    if (begin(state, FAULT_MKDIR, &err))
+        return end(state, err);
+    disk_mkdir(state->disk, path);
+    return end(state, nx_fs_posix()->mkdir(nx_fs_posix(), path));
 }
 
 static enum nx_err f_rmdir(const struct nx_fs *fs, const char *path)
 {
+    struct fault_state *state = state_of(fs);
     enum nx_err err;
-    return fails(fs, FAULT_RMDIR, &err) ? err : nx_fs_posix()->rmdir(nx_fs_posix(), path);
+    if (begin(state, FAULT_RMDIR, &err))
+        return end(state, err);
+    disk_remove(state->disk, path);
+    return end(state, nx_fs_posix()->rmdir(nx_fs_posix(), path));
 }
 
 static enum nx_err f_sync_dir(const struct nx_fs *fs, const char *path)
 {
+    struct fault_state *state = state_of(fs);
     enum nx_err err;
-    return fails(fs, FAULT_SYNC_DIR, &err) ? err : nx_fs_posix()->sync_dir(nx_fs_posix(), path);
+    if (begin(state, FAULT_SYNC_DIR, &err))
+        return end(state, err);
+    err = nx_fs_posix()->sync_dir(nx_fs_posix(), path);
+    if (err == NX_OK)
+        disk_sync_dir(state->disk, path);
+    return end(state, err);
 }
 
 void fault_fs_init(struct fault_fs *fs)
@@ -193,13 +234,13 @@ void fault_fs_init(struct fault_fs *fs)
                                      .sync_dir = f_sync_dir}};
     fs->state = calloc(1, sizeof *fs->state);
     assert_non_null(fs->state);
+    fs->state->disk = disk_new();
     pthread_mutex_init(&fs->state->lock, NULL);
 }
 
 void fault_fs_release(struct fault_fs *fs)
 {
-    for (size_t i = 0; i < fs->state->file_count; i++)
-        free(fs->state->files[i].path);
+    disk_free(fs->state->disk);
     pthread_mutex_destroy(&fs->state->lock);
     free(fs->state);
 }
@@ -230,12 +271,28 @@ void fault_fs_disarm(struct fault_fs *fs)
     pthread_mutex_unlock(&fs->state->lock);
 }
 
+void fault_fs_after(struct fault_fs *fs, void (*after)(void *user, size_t call), void *user)
+{
+    pthread_mutex_lock(&fs->state->lock);
+    fs->state->after = after;
+    fs->state->after_user = user;
+    pthread_mutex_unlock(&fs->state->lock);
+}
+
 size_t fault_fs_calls(const struct fault_fs *fs)
 {
     pthread_mutex_lock(&fs->state->lock);
     size_t calls = fs->state->calls;
     pthread_mutex_unlock(&fs->state->lock);
     return calls;
+}
+
+size_t fault_fs_count(const struct fault_fs *fs, enum fault_op op)
+{
+    pthread_mutex_lock(&fs->state->lock);
+    size_t count = fs->state->counts[op];
+    pthread_mutex_unlock(&fs->state->lock);
+    return count;
 }
 
 bool fault_fs_fired(const struct fault_fs *fs)
@@ -246,14 +303,29 @@ bool fault_fs_fired(const struct fault_fs *fs)
     return fired;
 }
 
-void fault_fs_power_cut(struct fault_fs *fs)
+struct disk_model *fault_fs_disk(struct fault_fs *fs)
 {
-    for (size_t i = 0; i < fs->state->file_count; i++) {
-        const struct tracked *file = &fs->state->files[i];
-        struct stat info;
-        if (file->path && stat(file->path, &info) == 0 && (uint64_t)info.st_size > file->synced)
-            assert_int_equal(truncate(file->path, (off_t)file->synced), 0);
-    }
+    return fs->state->disk;
+}
+
+void fault_fs_image(struct fault_fs *fs, const char *from, const char *to,
+                    enum disk_survival survival, uint64_t seed)
+{
+    pthread_mutex_lock(&fs->state->lock);
+    disk_image(fs->state->disk, from, to, survival, seed);
+    pthread_mutex_unlock(&fs->state->lock);
+}
+
+void fault_fs_power_cut(struct fault_fs *fs, const char *dir, enum disk_survival survival,
+                        uint64_t seed)
+{
+    char image[1024];
+    snprintf(image, sizeof image, "%s.cut", dir);
+    disk_image(fs->state->disk, dir, image, survival, seed);
+    assert_int_equal(nx_fs_posix()->rmdir(nx_fs_posix(), dir), NX_OK);
+    assert_int_equal(nx_fs_posix()->rename(nx_fs_posix(), image, dir), NX_OK);
+    disk_free(fs->state->disk);
+    fs->state->disk = disk_new();
 }
 
 char *tmp_dir_new(void)

@@ -96,7 +96,7 @@ static bool fail_nth(size_t n, enum nx_err err, bool forever, bool cut_power)
     fixture_close(&fixture);
     fault_fs_disarm(&fixture.fs);
     if (cut_power)
-        fault_fs_power_cut(&fixture.fs);
+        fault_fs_power_cut(&fixture.fs, fixture.dir, DISK_ANY, n);
     fixture_open(&fixture);
     check(&fixture, &outcome);
     flush_all(&fixture);
@@ -176,7 +176,7 @@ static void full_disk_refuses_pushes_and_recovers_by_itself(void **state)
     outcome.acknowledged[4] = push_step(&fixture, 4);
     assert_true(outcome.acknowledged[4]);
     fixture_close(&fixture);
-    fault_fs_power_cut(&fixture.fs);
+    fault_fs_power_cut(&fixture.fs, fixture.dir, DISK_ANY, 1);
     fixture_open(&fixture);
     check(&fixture, &outcome);
     fixture_close(&fixture);

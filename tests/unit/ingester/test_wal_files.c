@@ -219,7 +219,7 @@ static void commits_survive_a_failure_of_any_call(void **state)
             }
             ing_segment_writer_close(&writer);
             if (cut)
-                fault_fs_power_cut(&fs);
+                fault_fs_power_cut(&fs, dir, DISK_ANY, n);
             assert_int_equal(count_records(dir, 12), 12);
             bool fired = fault_fs_fired(&fs);
             fault_fs_release(&fs);
