@@ -140,13 +140,14 @@ static enum nx_err init_worker(struct distributor *dist, size_t i)
 
 static enum nx_err add_routes(struct distributor *dist)
 {
-    static const char *const paths[] = {"/api/v1/write", "/api/v1/push"};
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
-        struct nx_http_route route = {.methods = NX_HTTP_POST,
-                                      .path = paths[i],
+    for (size_t i = 0; i < DIST_STREAM_PATHS; i++) {
+        const struct dist_stream_path *path = &dist_stream_paths[i];
+        dist->routes[i] = (struct dist_route){.dist = dist, .stream = path->stream};
+        struct nx_http_route route = {.methods = path->methods,
+                                      .path = path->path,
                                       .handle = dist_write_handle,
                                       .check = dist_write_check,
-                                      .user = dist,
+                                      .user = &dist->routes[i],
                                       .max_body_bytes = (size_t)dist->deps.settings->max_body_bytes,
                                       .budget = &dist->budget};
         enum nx_err err = nx_http_server_route(dist->deps.http, &route);

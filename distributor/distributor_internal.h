@@ -9,6 +9,7 @@
 #include "common/net/http_server.h"
 #include "distributor/distributor.h"
 #include "distributor/push.h"
+#include "distributor/streams.h"
 
 /* Touched by its worker's thread only. */
 struct dist_worker {
@@ -21,6 +22,12 @@ struct dist_worker {
 
 enum dist_drain_state { DIST_RUNNING, DIST_DRAINING, DIST_DRAINED };
 
+/* A path of a stream; what its handlers are given. */
+struct dist_route {
+    struct distributor *dist;
+    const struct dist_stream *stream;
+};
+
 struct distributor {
     struct dist_deps deps;
     struct nx_http_budget budget;
@@ -29,6 +36,7 @@ struct distributor {
     struct dist_cache *cache;
     struct dist_worker *workers;
     size_t worker_count;
+    struct dist_route routes[DIST_STREAM_PATHS];
     /* Pushes that have not ended, and one for the running distributor itself. */
     atomic_size_t pushes;
     atomic_int drain_state;
@@ -38,7 +46,7 @@ struct distributor {
     void *drained_user;
 };
 
-/* POST /api/v1/write and /api/v1/push; `user` is the distributor. */
+/* Of every stream; `user` is a struct dist_route. */
 bool dist_write_check(struct nx_http_request *req, void *user);
 void dist_write_handle(struct nx_http_request *req, void *user);
 

@@ -9,10 +9,6 @@
 #include "common/base/alloc.h"
 #include "distributor/distributor_internal.h"
 #include "distributor/metrics.h"
-#include "distributor/receive/negotiate.h"
-#include "distributor/receive/remote_write_v1.h"
-#include "distributor/receive/remote_write_v2.h"
-#include "distributor/receive/snappy_body.h"
 #include "distributor/resolve.h"
 #include "distributor/tenant.h"
 
@@ -25,8 +21,9 @@ static const char overloaded_text[] =
 struct write_request {
     struct dist_worker *worker;
     struct nx_http_request *http;
+    const struct dist_stream *stream;
+    struct dist_form form;
     uint64_t started_ns;
-    enum dist_message message;
     uint64_t received[DIST_KIND_COUNT];
     uint64_t valid[DIST_KIND_COUNT];
     struct dist_refusals refusals; /* found before the push */
@@ -57,15 +54,18 @@ static void put_retry_after(struct dist_worker *worker, struct nx_http_request *
     nx_http_response_header(http, "Retry-After", seconds);
 }
 
-static void respond(struct dist_worker *worker, struct nx_http_request *http, int status,
-                    const char *text, uint64_t started_ns, const uint64_t *stored)
+static void respond(const struct write_request *request, int status, const char *text,
+                    const uint64_t *stored)
 {
+    struct dist_worker *worker = request->worker;
+    struct nx_http_request *http = request->http;
     uint64_t now = nx_now_ns(worker->dist->deps.clock);
-    dist_metrics_request(worker->dist->metrics, status, (double)(now - started_ns) * 1e-9);
-    put_written_headers(http, stored);
+    dist_metrics_request(worker->dist->metrics, status, (double)(now - request->started_ns) * 1e-9);
+    if (request->stream->remote_write)
+        put_written_headers(http, request->form.tells_written ? stored : NULL);
     if (status == 429 || status == 503)
         put_retry_after(worker, http);
-    if (status == 204)
+    if (status < 300)
         nx_http_respond(http, status, NULL, NX_VIEW(""));
     else
         nx_http_respond_text(http, status, text);
@@ -75,7 +75,7 @@ static void respond_fail(struct write_request *request, enum nx_err err, const s
                          const uint64_t *stored)
 {
     const char *text = fail->code == NX_OK ? nx_err_text(err) : fail->text;
-    respond(request->worker, request->http, nx_err_http(err), text, request->started_ns, stored);
+    respond(request, nx_err_http(err), text, stored);
 }
 
 /* The first offender, and how much was refused with it. */
@@ -98,7 +98,7 @@ static void respond_refused(struct write_request *request, const struct dist_ref
         (void)snprintf(text, sizeof text,
                        "%s (refused: %" PRIu64 " of %" PRIu64 " samples; the others are stored)",
                        first->text, samples, points);
-    respond(request->worker, request->http, 400, text, request->started_ns, stored);
+    respond(request, 400, text, stored);
 }
 
 static void count_accepted(const struct write_request *request)
@@ -112,17 +112,15 @@ static void on_pushed(void *user, const struct dist_push_result *result)
 {
     struct write_request *request = user;
     dist_metrics_refusals(request->worker->dist->metrics, result->refusals);
-    /* Remote write 1.0 has no written counts; Prometheus says 0. */
-    const uint64_t *stored = request->message == DIST_MESSAGE_RW2 ? result->stored : NULL;
     if (result->err) {
-        respond_fail(request, result->err, &result->fail, stored);
+        respond_fail(request, result->err, &result->fail, result->stored);
         return;
     }
     count_accepted(request);
     if (dist_refusals_any(&request->refusals) || dist_refusals_any(result->refusals))
-        respond_refused(request, result->refusals, stored);
+        respond_refused(request, result->refusals, result->stored);
     else
-        respond(request->worker, request->http, 204, "", request->started_ns, stored);
+        respond(request, request->stream->success, "", result->stored);
 }
 
 /* --- the way in --- */
@@ -141,24 +139,27 @@ static void count_batch(const struct dist_batch *batch, uint64_t counts[DIST_KIN
         counts[DIST_KIND_METADATA] += !batch->metadata[i].refused;
 }
 
-static enum nx_err decode(struct write_request *request, size_t decoded_len,
+static enum nx_err decode(struct write_request *request, size_t expected_len,
                           struct dist_batch *batch, struct nx_fail *fail)
 {
     const struct dist_settings *settings = request->worker->dist->deps.settings;
-    batch->body = nx_alloc(decoded_len);
-    if (!batch->body)
-        return NX_ERR_NOMEM;
-    batch->body_len = decoded_len;
-    batch->arena.max_bytes = (size_t)settings->max_decoded_bytes * MEMORY_PER_DECODED_BYTE;
+    struct nx_metrics *metrics = request->worker->dist->metrics;
+    size_t max_bytes = (size_t)settings->max_decoded_bytes;
+    batch->arena.max_bytes = max_bytes * MEMORY_PER_DECODED_BYTE;
     enum nx_err err =
-        dist_snappy_decode(nx_http_request_body(request->http), batch->body, decoded_len, fail);
+        dist_body_decode(request->form.encoding, nx_http_request_body(request->http), expected_len,
+                         max_bytes, &batch->body, &batch->body_len, fail);
     if (err)
         return err;
+    nx_metric_add(metrics, DIST_METRIC_DECODED_BYTES, 0, (double)batch->body_len);
     struct dist_decode_limits limits = {.max_series = (size_t)settings->max_series_per_request,
                                         .max_samples = (size_t)settings->max_samples_per_request};
-    struct nx_view message = nx_view_make(batch->body, decoded_len);
-    return request->message == DIST_MESSAGE_RW2 ? dist_rw2_decode(message, &limits, batch, fail)
-                                                : dist_rw1_decode(message, &limits, batch, fail);
+    struct dist_intake intake = {.message = nx_view_make(batch->body, batch->body_len),
+                                 .path_rest = nx_http_request_param(request->http),
+                                 .query = nx_http_request_query(request->http),
+                                 .now_ms = nx_now_ms(request->worker->dist->deps.clock),
+                                 .limits = &limits};
+    return request->form.decode(&intake, batch, fail);
 }
 
 static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
@@ -204,13 +205,13 @@ static enum nx_err charge_rest(struct distributor *dist, const struct dist_batch
 }
 
 /* Takes over the batch and what was charged for it, in every case. */
-static void run(struct write_request *request, size_t decoded_len, struct dist_batch *batch,
+static void run(struct write_request *request, size_t expected_len, struct dist_batch *batch,
                 size_t charged)
 {
     struct distributor *dist = request->worker->dist;
     struct nx_fail fail = {.code = NX_OK};
     struct nx_view tenant = NX_VIEW("");
-    enum nx_err err = decode(request, decoded_len, batch, &fail);
+    enum nx_err err = decode(request, expected_len, batch, &fail);
     if (!err)
         err = read_tenant(dist, request->http, &tenant, &fail);
     if (!err)
@@ -231,72 +232,83 @@ static void run(struct write_request *request, size_t decoded_len, struct dist_b
     dist_push_start(request->worker->pusher, &push);
 }
 
-static enum nx_err negotiate(struct nx_http_request *http, enum dist_message *message,
-                             struct nx_fail *fail)
+static enum nx_err negotiate(struct write_request *request, struct nx_fail *fail)
 {
-    return dist_negotiate(nx_http_request_header(http, "Content-Type"),
-                          nx_http_request_header(http, "Content-Encoding"), message, fail);
+    struct dist_headers headers = {
+        .content_type = nx_http_request_header(request->http, "Content-Type"),
+        .content_encoding = nx_http_request_header(request->http, "Content-Encoding")};
+    return request->stream->negotiate(&headers, &request->form, fail);
 }
 
-static struct dist_worker *worker_of(struct distributor *dist, struct nx_http_request *http)
+static void begin(struct write_request *request, const struct dist_route *route,
+                  struct nx_http_request *http)
 {
-    return &dist->workers[nx_worker_index(nx_http_request_worker(http))];
+    size_t worker = nx_worker_index(nx_http_request_worker(http));
+    *request = (struct write_request){.worker = &route->dist->workers[worker],
+                                      .http = http,
+                                      .stream = route->stream,
+                                      .started_ns = nx_now_ns(route->dist->deps.clock)};
+}
+
+/* Charges what the request will take, decodes and goes on. */
+static void take_in(struct write_request *request, size_t expected_len)
+{
+    struct dist_worker *worker = request->worker;
+    struct nx_http_budget *budget = &worker->dist->budget;
+    struct nx_fail fail = {.code = NX_OK};
+    size_t charged = expected_len * MEMORY_PER_DECODED_BYTE;
+    if (!dist_budget_charge(budget, charged)) {
+        respond(request, 503, overloaded_text, NULL);
+        return;
+    }
+    struct dist_batch *batch = dist_pusher_take_batch(worker->pusher);
+    if (!batch) {
+        dist_budget_discharge(budget, charged);
+        respond_fail(request, NX_ERR_NOMEM, &fail, NULL);
+        return;
+    }
+    run(request, expected_len, batch, charged);
 }
 
 void dist_write_handle(struct nx_http_request *http, void *user)
 {
-    struct distributor *dist = user;
-    struct dist_worker *worker = worker_of(dist, http);
-    uint64_t started_ns = nx_now_ns(dist->deps.clock);
-    struct write_request *request =
-        nx_arena_calloc(nx_http_request_arena(http), 1, sizeof *request);
+    const struct dist_route *route = user;
+    struct distributor *dist = route->dist;
+    struct write_request *request = nx_arena_alloc(nx_http_request_arena(http), sizeof *request);
     if (!request) {
-        respond(worker, http, 503, nx_err_text(NX_ERR_NOMEM), started_ns, NULL);
+        struct write_request unkept;
+        begin(&unkept, route, http);
+        respond(&unkept, 503, nx_err_text(NX_ERR_NOMEM), NULL);
         return;
     }
-    request->worker = worker;
-    request->http = http;
-    request->started_ns = started_ns;
-
+    begin(request, route, http);
     struct nx_view body = nx_http_request_body(http);
     struct nx_fail fail = {.code = NX_OK};
-    size_t decoded_len = 0;
+    size_t expected_len = 0;
     nx_metric_add(dist->metrics, DIST_METRIC_BODY_BYTES, 0, (double)body.len);
-    enum nx_err err = negotiate(http, &request->message, &fail);
+    enum nx_err err = negotiate(request, &fail);
     if (!err)
-        err = dist_snappy_length(body, (size_t)dist->deps.settings->max_decoded_bytes, &decoded_len,
-                                 &fail);
-    if (err) {
+        err =
+            dist_body_length(request->form.encoding, body,
+                             (size_t)dist->deps.settings->max_decoded_bytes, &expected_len, &fail);
+    if (err)
         respond_fail(request, err, &fail, NULL);
-        return;
-    }
-    size_t charged = decoded_len * MEMORY_PER_DECODED_BYTE;
-    if (!dist_budget_charge(&dist->budget, charged)) {
-        respond(worker, http, 503, overloaded_text, started_ns, NULL);
-        return;
-    }
-    nx_metric_add(dist->metrics, DIST_METRIC_DECODED_BYTES, 0, (double)decoded_len);
-    struct dist_batch *batch = dist_pusher_take_batch(worker->pusher);
-    if (!batch) {
-        dist_budget_discharge(&dist->budget, charged);
-        respond_fail(request, NX_ERR_NOMEM, &fail, NULL);
-        return;
-    }
-    run(request, decoded_len, batch, charged);
+    else
+        take_in(request, expected_len);
 }
 
 bool dist_write_check(struct nx_http_request *http, void *user)
 {
-    struct distributor *dist = user;
+    const struct dist_route *route = user;
+    struct write_request request;
     struct nx_fail fail = {.code = NX_OK};
     struct nx_view tenant;
-    enum dist_message message;
-    uint64_t started_ns = nx_now_ns(dist->deps.clock);
-    enum nx_err err = read_tenant(dist, http, &tenant, &fail);
+    begin(&request, route, http);
+    enum nx_err err = read_tenant(route->dist, http, &tenant, &fail);
     if (!err)
-        err = negotiate(http, &message, &fail);
+        err = negotiate(&request, &fail);
     if (!err)
         return true;
-    respond(worker_of(dist, http), http, nx_err_http(err), nx_fail_text(&fail), started_ns, NULL);
+    respond_fail(&request, err, &fail, NULL);
     return false;
 }

@@ -1,14 +1,14 @@
 /* Remote write 1.0: the input as a protobuf message, decoded by the cursor and by protobuf-c, which
  * must agree; what is accepted then goes through resolving (labels, validation, histograms), twice,
- * so that the second time the series cache answers. The input as a snappy block must not do harm
- * either. */
+ * so that the second time the series cache answers. The input as a compressed body must not do
+ * harm either. */
 #include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "distributor/receive/body.h"
 #include "distributor/receive/remote_write_v1.h"
-#include "distributor/receive/snappy_body.h"
 #include "distributor/resolve.h"
 #include "proto/remote.pb-c.h"
 
@@ -70,15 +70,17 @@ static void resolve(struct nx_view message, struct dist_cache *cache, struct dis
     }
 }
 
-static void try_snappy(struct nx_view body)
+static void try_encodings(struct nx_view body)
 {
-    size_t len = 0;
-    if (dist_snappy_length(body, 1 << 20, &len, NULL))
-        return;
-    char *out = nx_alloc(len);
-    if (out)
-        (void)!dist_snappy_decode(body, out, len, NULL);
-    nx_free(out);
+    static const enum dist_encoding all[] = {DIST_ENCODING_SNAPPY, DIST_ENCODING_GZIP,
+                                             DIST_ENCODING_ZSTD};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        char *out = NULL;
+        size_t len = 0;
+        if (dist_body_length(all[i], body, 1 << 20, &len, NULL) == NX_OK &&
+            dist_body_decode(all[i], body, len, 1 << 20, &out, &len, NULL) == NX_OK)
+            nx_free(out);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -94,7 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         resolve(message, cache, &batch);
         resolve(message, cache, &batch);
     }
-    try_snappy(message);
+    try_encodings(message);
     dist_cache_free(cache);
     dist_batch_release(&batch);
     return 0;

@@ -7,8 +7,8 @@
 #include <zstd.h>
 
 #include "common/base/file.h"
+#include "distributor/receive/body.h"
 #include "distributor/receive/remote_write_v1.h"
-#include "distributor/receive/snappy_body.h"
 #include "distributor/resolve.h"
 #include "tests/unit/distributor/dist_test.h"
 
@@ -92,10 +92,10 @@ static void replay_request(struct nx_view body, struct dist_resolver *resolver,
     struct nx_fail fail = {.code = NX_OK, .text = ""};
     size_t len = 0;
     dist_batch_clear(batch, SIZE_MAX);
-    assert_int_equal(dist_snappy_length(body, 64 << 20, &len, &fail), NX_OK);
-    batch->body = nx_alloc(len);
-    batch->body_len = len;
-    assert_int_equal(dist_snappy_decode(body, batch->body, len, &fail), NX_OK);
+    assert_int_equal(dist_body_length(DIST_ENCODING_SNAPPY, body, 64 << 20, &len, &fail), NX_OK);
+    assert_int_equal(dist_body_decode(DIST_ENCODING_SNAPPY, body, len, 64 << 20, &batch->body,
+                                      &batch->body_len, &fail),
+                     NX_OK);
     if (dist_rw1_decode(nx_view_make(batch->body, len), &limits, batch, &fail) ||
         dist_resolve(resolver, batch, &refusals, &fail))
         fail_msg("request %zu: %s", totals->requests, fail.text);
