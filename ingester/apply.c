@@ -123,15 +123,6 @@ enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *
 
 /* --- room --- */
 
-static size_t head_labels_bound(const struct ing_head *head, const struct ing_series *series)
-{
-    size_t bytes = 10;
-    for (uint32_t i = 0; i < series->label_count; i++)
-        bytes += ing_symbols_text(&head->symbols, series->labels[i].name).len +
-                 ing_symbols_text(&head->symbols, series->labels[i].value).len + 20;
-    return bytes;
-}
-
 static size_t exemplars_bound(const struct ing_store *store, const struct ing_batch *batch,
                               uint32_t row, size_t *count)
 {
@@ -140,7 +131,7 @@ static size_t exemplars_bound(const struct ing_store *store, const struct ing_ba
     size_t labels = ing_batch_labels(batch, row).len;
     uint32_t ref = ing_head_find(store->head, batch->ids[row]);
     if (ref != ING_REF_NONE) {
-        size_t known = head_labels_bound(store->head, ing_head_series(store->head, ref));
+        size_t known = ing_head_labels_bound(store->head, ing_head_series(store->head, ref));
         labels = known > labels ? known : labels;
     }
     size_t bytes = 0;

@@ -6,6 +6,7 @@
  * added modulo 2^64, and what does not ascend as a signed number is damage. */
 #include "common/base/alloc.h"
 #include "common/chunk/chunk_internal.h"
+#include "common/chunk/xor_stream.h"
 
 static bool fits(int64_t v, unsigned bits)
 {
@@ -29,47 +30,75 @@ static void put_time(struct nx_bits *bits, int64_t dod)
     }
 }
 
+unsigned nx_xor_stream_add(struct nx_xor_state *state, int64_t t, uint64_t value_bits,
+                           uint8_t last_byte, struct nx_bits *bits)
+{
+    if (state->free_bits)
+        nx_bits_init(bits, last_byte, 8u - state->free_bits);
+    else
+        nx_bits_init(bits, 0, 0);
+    uint64_t delta = (uint64_t)t - (uint64_t)state->t;
+    if (state->count == 0) {
+        uint64_t sign = t < 0 ? UINT64_MAX : 0;
+        nx_bits_put_uvarint(bits, ((uint64_t)t << 1) ^ sign);
+        nx_bits_put(bits, value_bits, 64);
+        delta = 0;
+    } else {
+        if (state->count == 1)
+            nx_bits_put_uvarint(bits, delta);
+        else
+            put_time(bits, (int64_t)(delta - state->delta));
+        nx_xor_put(bits, value_bits ^ state->value_bits, &state->leading, &state->trailing);
+    }
+    unsigned used = nx_bits_finish(bits);
+    unsigned bytes = (used + 7) / 8;
+    state->free_bits = (uint8_t)(bytes * 8 - used);
+    state->delta = delta;
+    state->value_bits = value_bits;
+    state->t = t;
+    state->count++;
+    return bytes;
+}
+
+int64_t nx_xor_stream_first_time(const uint8_t *stream)
+{
+    uint64_t raw = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        raw |= (uint64_t)(*stream & 0x7F) << shift;
+        if (!(*stream++ & 0x80))
+            break;
+    }
+    return (int64_t)((raw >> 1) ^ (0 - (raw & 1)));
+}
+
 enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t value_bits)
 {
     struct nx_bits bits;
+    struct nx_xor_state state = {.t = app->last_t,
+                                 .value_bits = app->value_bits,
+                                 .delta = app->delta,
+                                 .count = app->count,
+                                 .leading = app->leading,
+                                 .trailing = app->trailing,
+                                 .free_bits = app->free_bits};
     size_t whole = app->count ? app->len : NX_CHUNK_HEADER_BYTES;
-    if (app->free_bits) {
-        whole--;
-        nx_bits_init(&bits, app->data[whole], 8u - app->free_bits);
-    } else {
-        nx_bits_init(&bits, 0, 0);
-    }
-    uint64_t delta = (uint64_t)t - (uint64_t)app->last_t;
-    uint8_t leading = app->leading;
-    uint8_t trailing = app->trailing;
-    if (app->count == 0) {
-        uint64_t sign = t < 0 ? UINT64_MAX : 0;
-        nx_bits_put_uvarint(&bits, ((uint64_t)t << 1) ^ sign);
-        nx_bits_put(&bits, value_bits, 64);
-        delta = 0;
-    } else {
-        if (app->count == 1)
-            nx_bits_put_uvarint(&bits, delta);
-        else
-            put_time(&bits, (int64_t)(delta - app->delta));
-        nx_xor_put(&bits, value_bits ^ app->value_bits, &leading, &trailing);
-    }
-    unsigned used = nx_bits_finish(&bits);
-    size_t bytes = (used + 7) / 8;
+    whole -= app->free_bits > 0;
+    uint8_t last_byte = app->free_bits ? app->data[whole] : 0;
+    unsigned bytes = nx_xor_stream_add(&state, t, value_bits, last_byte, &bits);
     enum nx_err err = nx_chunk_reserve(app, whole + bytes);
     if (err != NX_OK)
         return err;
     memcpy(app->data + whole, bits.bytes, bytes);
     app->len = (uint32_t)(whole + bytes);
-    app->free_bits = (uint8_t)(bytes * 8 - used);
-    app->leading = leading;
-    app->trailing = trailing;
-    app->delta = delta;
+    app->free_bits = state.free_bits;
+    app->leading = state.leading;
+    app->trailing = state.trailing;
+    app->delta = state.delta;
     app->value_bits = value_bits;
     app->last_t = t;
     if (app->count == 0)
         app->min_t = t;
-    nx_chunk_set_count(app, (uint16_t)(app->count + 1));
+    nx_chunk_set_count(app, (uint16_t)state.count);
     return NX_OK;
 }
 

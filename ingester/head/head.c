@@ -6,6 +6,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/hash.h"
+#include "ingester/head/label_record.h"
 
 #define PAGE_SERIES 1024u
 
@@ -15,7 +16,7 @@ enum nx_err ing_head_new(const struct ing_head_options *options, struct ing_head
     if (!head)
         return NX_ERR_NOMEM;
     head->options = *options;
-    head->pool = (struct ing_pool){.rules = &head->options.rules};
+    ing_pool_init(&head->pool, &head->options.rules);
     ing_symbols_init(&head->symbols);
     nx_index_init(&head->tenant_index);
     nx_index_init(&head->index);
@@ -42,7 +43,6 @@ void ing_head_free(struct ing_head *head)
         if (!ing_series_live(series))
             continue;
         ing_series_release_samples(&head->pool, series);
-        nx_free(series->labels);
     }
     atomic_fetch_sub(&head->options.limit->used, head->series_count);
     for (size_t i = 0; i < head->page_count; i++)
@@ -55,7 +55,9 @@ void ing_head_free(struct ing_head *head)
     nx_free(head->held_refs);
     nx_index_release(&head->tenant_index);
     nx_index_release(&head->index);
+    nx_free(head->pairs);
     ing_symbols_release(&head->symbols);
+    ing_pool_release(&head->pool);
     nx_free(head);
 }
 
@@ -79,8 +81,9 @@ static enum nx_err tenant_new(struct ing_head *head, struct nx_view name, struct
     ing_exemplars_init(&tenant->exemplars, head->options.max_exemplars);
     ing_metadata_init(&tenant->metadata);
     tenant->name = nx_view_make(nx_strndup(name.len > 0 ? name.ptr : "", name.len), name.len);
-    enum nx_err err =
-        tenant->name.ptr ? ing_postings_init(&tenant->postings, &head->symbols) : NX_ERR_NOMEM;
+    enum nx_err err = tenant->name.ptr
+                          ? ing_postings_init(&tenant->postings, &head->symbols, &head->pool.slab)
+                          : NX_ERR_NOMEM;
     if (err != NX_OK) {
         tenant_free(tenant);
         return err;
@@ -161,37 +164,6 @@ static enum nx_err slot_find(struct ing_head *head, uint32_t *out)
     return NX_OK;
 }
 
-static void drop_labels(struct ing_head *head, struct ing_label_ref *labels, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        ing_symbols_drop(&head->symbols, labels[i].name);
-        ing_symbols_drop(&head->symbols, labels[i].value);
-    }
-    nx_free(labels);
-}
-
-static enum nx_err intern_labels(struct ing_head *head, struct nx_labels labels,
-                                 struct ing_label_ref **out)
-{
-    struct ing_label_ref *refs = nx_alloc_array(labels.count, sizeof *refs);
-    if (!refs)
-        return NX_ERR_NOMEM;
-    for (size_t i = 0; i < labels.count; i++) {
-        enum nx_err err = ing_symbols_intern(&head->symbols, labels.items[i].name, &refs[i].name);
-        if (err == NX_OK) {
-            err = ing_symbols_intern(&head->symbols, labels.items[i].value, &refs[i].value);
-            if (err != NX_OK)
-                ing_symbols_drop(&head->symbols, refs[i].name);
-        }
-        if (err != NX_OK) {
-            drop_labels(head, refs, i);
-            return err;
-        }
-    }
-    *out = refs;
-    return NX_OK;
-}
-
 static bool limit_take(struct ing_series_limit *limit)
 {
     size_t used = atomic_fetch_add(&limit->used, 1);
@@ -205,40 +177,41 @@ enum nx_err ing_head_create(struct ing_head *head, uint32_t tenant, struct nx_se
                             struct nx_labels labels, uint32_t *out)
 {
     struct ing_tenant *owner = head->tenants[tenant];
-    struct ing_label_ref *refs = NULL;
     uint32_t slot;
+    uint32_t record;
     if (!limit_take(head->options.limit))
         return NX_ERR_RATE_LIMITED;
-    enum nx_err err = slot_find(head, &slot);
+    enum nx_err err =
+        nx_grow(&head->pairs, &head->pair_capacity, labels.count, sizeof *head->pairs);
+    if (err == NX_OK)
+        err = slot_find(head, &slot);
     if (err != NX_OK)
         goto fail;
-    err = intern_labels(head, labels, &refs);
+    err = ing_postings_add(&owner->postings, slot, labels, head->pairs);
     if (err != NX_OK)
-        goto fail;
-    err = ing_postings_add(&owner->postings, slot, refs, labels.count);
-    if (err != NX_OK)
-        goto fail_labels;
-    err = nx_index_insert(&head->index, id_hash(id), slot);
+        goto fail_slot;
+    record = ing_label_record_new(&head->pool.slab, head->pairs, labels.count);
+    err = record == ING_SLAB_NONE ? NX_ERR_NOMEM : nx_index_insert(&head->index, id_hash(id), slot);
     if (err != NX_OK)
         goto fail_postings;
     if (head->free_count > 0)
         head->free_count--;
     else
         head->series_end++;
-    *ing_head_series(head, slot) = (struct ing_series){.id = id,
-                                                       .labels = refs,
-                                                       .label_count = (uint32_t)labels.count,
-                                                       .tenant = tenant,
-                                                       .newest_t = INT64_MIN};
+    *ing_head_series(head, slot) = (struct ing_series){
+        .id = id, .labels = record, .tenant = tenant & ING_TENANT_MASK, .newest_t = INT64_MIN};
     head->series_count++;
     owner->series++;
     *out = slot;
     return NX_OK;
 
 fail_postings:
-    ing_postings_remove(&owner->postings, slot, refs, labels.count);
-fail_labels:
-    drop_labels(head, refs, labels.count);
+    ing_slab_free(&head->pool.slab, record);
+    (void)ing_postings_remove(&owner->postings, slot, head->pairs, labels.count);
+fail_slot:
+    /* a set may still name the slot */
+    if (head->free_count > 0)
+        head->free_count--;
 fail:
     atomic_fetch_sub(&head->options.limit->used, 1);
     return err;
@@ -260,15 +233,20 @@ void ing_head_remove(struct ing_head *head, uint32_t ref)
     struct ing_series *series = ing_head_series(head, ref);
     struct ing_tenant *owner = head->tenants[series->tenant];
     assert(ing_series_live(series));
+    struct ing_label_iter it = ing_label_iter(&head->pool.slab, series->labels);
+    size_t count = 0;
+    while (ing_label_next(&it, &head->pairs[count])) /* there was room when it was created */
+        count++;
     nx_index_remove(&head->index, id_hash(series->id), ref);
-    ing_postings_remove(&owner->postings, ref, series->labels, series->label_count);
+    bool clean = ing_postings_remove(&owner->postings, ref, head->pairs, count);
     ing_series_release_samples(&head->pool, series);
-    drop_labels(head, series->labels, series->label_count);
+    ing_slab_free(&head->pool.slab, series->labels);
     *series = (struct ing_series){0};
     head->series_count--;
     owner->series--;
     atomic_fetch_sub(&head->options.limit->used, 1);
-    slot_release(head, ref);
+    if (clean)
+        slot_release(head, ref);
 }
 
 void ing_head_pin(struct ing_head *head)
@@ -372,25 +350,25 @@ enum nx_err ing_head_append(struct ing_head *head, uint32_t ref, const struct nx
 void ing_head_encode_labels(const struct ing_head *head, const struct ing_series *series,
                             struct nx_buf *out)
 {
-    nx_buf_put_uvarint(out, series->label_count);
-    for (uint32_t i = 0; i < series->label_count; i++) {
-        nx_buf_put_bytes(out, ing_symbols_text(&head->symbols, series->labels[i].name));
-        nx_buf_put_bytes(out, ing_symbols_text(&head->symbols, series->labels[i].value));
+    const struct ing_postings *postings = &head->tenants[series->tenant]->postings;
+    struct ing_label_iter it = ing_label_iter(&head->pool.slab, series->labels);
+    uint32_t pair;
+    nx_buf_put_uvarint(out, it.left);
+    while (ing_label_next(&it, &pair)) {
+        nx_buf_put_bytes(out, ing_pair_name(postings, pair));
+        nx_buf_put_bytes(out, ing_pair_value(postings, pair));
     }
 }
 
-enum nx_err ing_head_labels(const struct ing_head *head, const struct ing_series *series,
-                            struct nx_arena *arena, struct nx_labels *out)
+size_t ing_head_labels_bound(const struct ing_head *head, const struct ing_series *series)
 {
-    struct nx_label *items = nx_arena_array(arena, series->label_count, sizeof *items);
-    if (!items)
-        return NX_ERR_NOMEM;
-    for (uint32_t i = 0; i < series->label_count; i++) {
-        items[i].name = ing_symbols_text(&head->symbols, series->labels[i].name);
-        items[i].value = ing_symbols_text(&head->symbols, series->labels[i].value);
-    }
-    *out = (struct nx_labels){.items = items, .count = series->label_count};
-    return NX_OK;
+    const struct ing_postings *postings = &head->tenants[series->tenant]->postings;
+    struct ing_label_iter it = ing_label_iter(&head->pool.slab, series->labels);
+    uint32_t pair;
+    size_t bytes = 10;
+    while (ing_label_next(&it, &pair))
+        bytes += ing_pair_name(postings, pair).len + ing_pair_value(postings, pair).len + 20;
+    return bytes;
 }
 
 static bool is_idle(const struct ing_head *head, const struct ing_series *series, int64_t now_ms)

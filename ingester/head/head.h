@@ -8,10 +8,12 @@
 
 #include "ingester/head/exemplars.h"
 #include "ingester/head/metadata.h"
+#include "ingester/head/postings.h"
 #include "ingester/head/series.h"
 
 #define ING_REF_NONE NX_INDEX_NONE
 #define ING_TENANTS_MAX 100000
+#define ING_TENANT_MASK 0xFFFFFu /* the bits that a series has for its tenant */
 
 /* Series of the whole process against its limit; shared by the shards. */
 struct ing_series_limit {
@@ -65,6 +67,8 @@ struct ing_head {
     size_t held_count;
     size_t held_capacity;
     size_t pins;
+    uint32_t *pairs; /* for one series' labels; as long as the longest label set so far */
+    size_t pair_capacity;
 };
 
 enum nx_err ing_head_new(const struct ing_head_options *options,
@@ -96,9 +100,8 @@ enum nx_err ing_head_append(struct ing_head *head, uint32_t ref, const struct nx
 /* The label set as labels.h encodes it. */
 void ing_head_encode_labels(const struct ing_head *head, const struct ing_series *series,
                             struct nx_buf *out);
-/* The label set as views into the symbols, in memory of the arena. */
-enum nx_err ing_head_labels(const struct ing_head *head, const struct ing_series *series,
-                            struct nx_arena *arena, struct nx_labels *out) NX_WARN_UNUSED;
+/* At least as many bytes as that takes. */
+size_t ing_head_labels_bound(const struct ing_head *head, const struct ing_series *series);
 
 /* While pinned, no slot of a removed series is given to another one: work in slices can rely on
  * refs. */

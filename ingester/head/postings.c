@@ -1,6 +1,6 @@
-/* Pairs are found through an index over (name, value) symbols, and listed per name so that a
- * label's values can be walked. A pair leaves with its last series; names stay, a process sees few
- * of them. */
+/* Pairs are found through an index over the texts of name and value, one look-up a label of a new
+ * series, and listed per name so that a label's values can be walked. A pair leaves with its last
+ * series; names stay, a process sees few of them. */
 #include "ingester/head/postings.h"
 
 #include <assert.h>
@@ -9,9 +9,13 @@
 #include "common/base/hash.h"
 #include "ingester/match.h"
 
-enum nx_err ing_postings_init(struct ing_postings *postings, struct ing_symbols *symbols)
+#define OPTIMIZE_FROM 1024u /* series; and at each doubling */
+
+enum nx_err ing_postings_init(struct ing_postings *postings, struct ing_symbols *symbols,
+                              struct ing_slab *slab)
 {
-    *postings = (struct ing_postings){.symbols = symbols, .pair_free = ING_SYMBOL_NONE};
+    *postings =
+        (struct ing_postings){.symbols = symbols, .slab = slab, .pair_free = ING_SYMBOL_NONE};
     nx_index_init(&postings->name_index);
     nx_index_init(&postings->pair_index);
     postings->all = roaring_bitmap_create();
@@ -24,8 +28,7 @@ void ing_postings_release(struct ing_postings *postings)
         struct ing_pair *pair = &postings->pairs[i];
         if (pair->value == ING_SYMBOL_NONE)
             continue;
-        if (pair->bits)
-            roaring_bitmap_free(pair->bits);
+        ing_set_release(&pair->series, postings->slab);
         ing_symbols_drop(postings->symbols, pair->value);
     }
     for (size_t i = 0; i < postings->name_count; i++) {
@@ -41,9 +44,9 @@ void ing_postings_release(struct ing_postings *postings)
     *postings = (struct ing_postings){0};
 }
 
-static uint64_t pair_hash(struct ing_label_ref label)
+static uint64_t pair_hash(struct nx_view name, struct nx_view value)
 {
-    return nx_hash64(&label, sizeof label);
+    return nx_hash64_seeded(value.ptr, value.len, nx_hash_view(name));
 }
 
 static bool name_eq(uint32_t ref, const void *key, const void *user)
@@ -55,9 +58,9 @@ static bool name_eq(uint32_t ref, const void *key, const void *user)
 static bool pair_eq(uint32_t ref, const void *key, const void *user)
 {
     const struct ing_postings *postings = user;
-    const struct ing_label_ref *label = key;
-    const struct ing_pair *pair = &postings->pairs[ref];
-    return pair->value == label->value && postings->names[pair->name].symbol == label->name;
+    const struct nx_label *label = key;
+    return nx_view_eq(ing_pair_value(postings, ref), label->value) &&
+           nx_view_eq(ing_pair_name(postings, ref), label->name);
 }
 
 static uint32_t name_find(const struct ing_postings *postings, uint32_t symbol)
@@ -66,31 +69,36 @@ static uint32_t name_find(const struct ing_postings *postings, uint32_t symbol)
                          postings);
 }
 
-static uint32_t pair_find(const struct ing_postings *postings, struct ing_label_ref label)
+static uint32_t pair_find(const struct ing_postings *postings, struct nx_label label)
 {
-    return nx_index_find(&postings->pair_index, pair_hash(label), pair_eq, &label, postings);
+    return nx_index_find(&postings->pair_index, pair_hash(label.name, label.value), pair_eq, &label,
+                         postings);
 }
 
-static enum nx_err name_get(struct ing_postings *postings, uint32_t symbol, uint32_t *out)
+/* The name's position; takes a reference to its symbol for a new one. */
+static enum nx_err name_get(struct ing_postings *postings, struct nx_view text, uint32_t *out)
 {
+    uint32_t symbol;
+    enum nx_err err = ing_symbols_intern(postings->symbols, text, &symbol);
+    if (err != NX_OK)
+        return err;
     uint32_t found = name_find(postings, symbol);
     if (found != NX_INDEX_NONE) {
+        ing_symbols_drop(postings->symbols, symbol);
         *out = found;
         return NX_OK;
     }
-    enum nx_err err = nx_grow(&postings->names, &postings->name_capacity, postings->name_count + 1,
-                              sizeof *postings->names);
-    if (err != NX_OK)
-        return err;
     uint32_t slot = (uint32_t)postings->name_count;
-    postings->names[slot] = (struct ing_name){.symbol = symbol};
-    postings->name_count++;
-    err = nx_index_insert(&postings->name_index, nx_hash64(&symbol, sizeof symbol), slot);
+    err = nx_grow(&postings->names, &postings->name_capacity, postings->name_count + 1,
+                  sizeof *postings->names);
+    if (err == NX_OK)
+        err = nx_index_insert(&postings->name_index, nx_hash64(&symbol, sizeof symbol), slot);
     if (err != NX_OK) {
-        postings->name_count--;
+        ing_symbols_drop(postings->symbols, symbol);
         return err;
     }
-    ing_symbols_take(postings->symbols, symbol);
+    postings->names[slot] = (struct ing_name){.symbol = symbol};
+    postings->name_count++;
     *out = slot;
     return NX_OK;
 }
@@ -108,49 +116,38 @@ static enum nx_err pair_slot(struct ing_postings *postings, uint32_t *slot)
     return err;
 }
 
-static enum nx_err pair_add(struct ing_postings *postings, struct ing_label_ref label,
-                            uint32_t series)
+static enum nx_err pair_add(struct ing_postings *postings, struct nx_label label, uint32_t series,
+                            uint32_t *out)
 {
     uint32_t name;
     uint32_t slot;
+    uint32_t value;
     enum nx_err err = name_get(postings, label.name, &name);
     if (err != NX_OK)
         return err;
     struct ing_name *owner = &postings->names[name];
     err = nx_grow(&owner->pairs, &owner->capacity, owner->count + 1, sizeof *owner->pairs);
+    if (err == NX_OK)
+        err = pair_slot(postings, &slot);
+    if (err == NX_OK)
+        err = ing_symbols_intern(postings->symbols, label.value, &value);
     if (err != NX_OK)
         return err;
-    err = pair_slot(postings, &slot);
-    if (err != NX_OK)
+    err = nx_index_insert(&postings->pair_index, pair_hash(label.name, label.value), slot);
+    if (err != NX_OK) {
+        ing_symbols_drop(postings->symbols, value);
         return err;
-    err = nx_index_insert(&postings->pair_index, pair_hash(label), slot);
-    if (err != NX_OK)
-        return err;
+    }
     if (slot == postings->pair_free)
         postings->pair_free = postings->pairs[slot].name;
     else
         postings->pair_count++;
-    ing_symbols_take(postings->symbols, label.value);
-    postings->pairs[slot] = (struct ing_pair){.name = name,
-                                              .value = label.value,
-                                              .position = (uint32_t)owner->count,
-                                              .count = 1,
-                                              .single = series};
+    postings->pairs[slot] = (struct ing_pair){
+        .name = name, .value = value, .position = (uint32_t)owner->count, .count = 1};
+    ing_set_init(&postings->pairs[slot].series, series);
     owner->pairs[owner->count++] = slot;
     postings->live_pairs++;
-    return NX_OK;
-}
-
-static enum nx_err pair_extend(struct ing_pair *pair, uint32_t series)
-{
-    if (!pair->bits) {
-        pair->bits = roaring_bitmap_create();
-        if (!pair->bits)
-            return NX_ERR_NOMEM;
-        roaring_bitmap_add(pair->bits, pair->single);
-    }
-    roaring_bitmap_add(pair->bits, series);
-    pair->count++;
+    *out = slot;
     return NX_OK;
 }
 
@@ -159,60 +156,72 @@ static void pair_free(struct ing_postings *postings, uint32_t slot)
     struct ing_pair *pair = &postings->pairs[slot];
     struct ing_name *owner = &postings->names[pair->name];
     nx_index_remove(&postings->pair_index,
-                    pair_hash((struct ing_label_ref){owner->symbol, pair->value}), slot);
+                    pair_hash(ing_pair_name(postings, slot), ing_pair_value(postings, slot)), slot);
     uint32_t last = owner->pairs[--owner->count];
     owner->pairs[pair->position] = last;
     postings->pairs[last].position = pair->position;
-    if (pair->bits)
-        roaring_bitmap_free(pair->bits);
+    ing_set_release(&pair->series, postings->slab);
     ing_symbols_drop(postings->symbols, pair->value);
     *pair = (struct ing_pair){.name = postings->pair_free, .value = ING_SYMBOL_NONE};
     postings->pair_free = slot;
     postings->live_pairs--;
 }
 
-static void pair_shrink(struct ing_postings *postings, uint32_t slot, uint32_t series)
+static enum nx_err pair_shrink(struct ing_postings *postings, uint32_t slot, uint32_t series)
 {
     struct ing_pair *pair = &postings->pairs[slot];
-    assert(pair->count > 0);
-    if (--pair->count == 0) {
-        pair_free(postings, slot);
-        return;
-    }
-    roaring_bitmap_remove(pair->bits, series);
+    assert(pair->value != ING_SYMBOL_NONE && pair->count > 0);
     if (pair->count == 1) {
-        pair->single = roaring_bitmap_minimum(pair->bits);
-        roaring_bitmap_free(pair->bits);
-        pair->bits = NULL;
+        pair_free(postings, slot);
+        return NX_OK;
     }
+    enum nx_err err = ing_set_remove(&pair->series, postings->slab, series, pair->count);
+    pair->count--;
+    return err;
 }
 
-enum nx_err ing_postings_add(struct ing_postings *postings, uint32_t series,
-                             const struct ing_label_ref *labels, size_t count)
+static enum nx_err pair_take(struct ing_postings *postings, struct nx_label label, uint32_t series,
+                             uint32_t *out)
 {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t slot = pair_find(postings, labels[i]);
-        enum nx_err err = slot == NX_INDEX_NONE ? pair_add(postings, labels[i], series)
-                                                : pair_extend(&postings->pairs[slot], series);
-        if (err == NX_OK)
-            continue;
-        while (i-- > 0)
-            pair_shrink(postings, pair_find(postings, labels[i]), series);
+    uint32_t slot = pair_find(postings, label);
+    if (slot == NX_INDEX_NONE)
+        return pair_add(postings, label, series, out);
+    struct ing_pair *pair = &postings->pairs[slot];
+    enum nx_err err = ing_set_add(&pair->series, postings->slab, series, pair->count);
+    if (err != NX_OK)
         return err;
-    }
-    roaring_bitmap_add(postings->all, series);
+    pair->count++;
+    *out = slot;
     return NX_OK;
 }
 
-void ing_postings_remove(struct ing_postings *postings, uint32_t series,
-                         const struct ing_label_ref *labels, size_t count)
+enum nx_err ing_postings_add(struct ing_postings *postings, uint32_t series,
+                             struct nx_labels labels, uint32_t *pairs)
 {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t slot = pair_find(postings, labels[i]);
-        assert(slot != NX_INDEX_NONE);
-        pair_shrink(postings, slot, series);
+    for (size_t i = 0; i < labels.count; i++) {
+        enum nx_err err = pair_take(postings, labels.items[i], series, &pairs[i]);
+        if (err == NX_OK)
+            continue;
+        while (i-- > 0)
+            (void)pair_shrink(postings, pairs[i], series);
+        return err;
     }
+    roaring_bitmap_add(postings->all, series);
+    size_t count = ++postings->series_count;
+    if (count >= OPTIMIZE_FROM && (count & (count - 1)) == 0)
+        roaring_bitmap_run_optimize(postings->all);
+    return NX_OK;
+}
+
+bool ing_postings_remove(struct ing_postings *postings, uint32_t series, const uint32_t *pairs,
+                         size_t count)
+{
+    bool clean = true;
+    for (size_t i = 0; i < count; i++)
+        clean = pair_shrink(postings, pairs[i], series) == NX_OK && clean;
     roaring_bitmap_remove(postings->all, series);
+    postings->series_count--;
+    return clean;
 }
 
 const struct ing_name *ing_postings_name(const struct ing_postings *postings, struct nx_view name)
@@ -226,32 +235,19 @@ const struct ing_name *ing_postings_name(const struct ing_postings *postings, st
     return &postings->names[slot];
 }
 
-bool ing_pair_intersects(const struct ing_pair *pair, const roaring_bitmap_t *series)
+bool ing_pair_intersects(const struct ing_postings *postings, const struct ing_pair *pair,
+                         const roaring_bitmap_t *series)
 {
-    if (!pair->bits)
-        return roaring_bitmap_contains(series, pair->single);
-    return roaring_bitmap_intersect(pair->bits, series);
-}
-
-static void union_add(roaring_bitmap_t *into, const struct ing_pair *pair)
-{
-    if (pair->bits)
-        roaring_bitmap_or_inplace(into, pair->bits);
-    else
-        roaring_bitmap_add(into, pair->single);
+    return ing_set_intersects(&pair->series, postings->slab, series);
 }
 
 static enum nx_err add_pair(const void *index, struct nx_view name, struct nx_view value,
                             roaring_bitmap_t *set)
 {
     const struct ing_postings *postings = index;
-    struct ing_label_ref label = {.name = ing_symbols_find(postings->symbols, name),
-                                  .value = ing_symbols_find(postings->symbols, value)};
-    if (label.name == ING_SYMBOL_NONE || label.value == ING_SYMBOL_NONE)
-        return NX_OK;
-    uint32_t slot = pair_find(postings, label);
+    uint32_t slot = pair_find(postings, (struct nx_label){.name = name, .value = value});
     if (slot != NX_INDEX_NONE)
-        union_add(set, &postings->pairs[slot]);
+        ing_set_union_into(&postings->pairs[slot].series, postings->slab, set);
     return NX_OK;
 }
 
@@ -264,7 +260,7 @@ static enum nx_err add_values(const void *index, struct nx_view label,
     for (size_t i = 0; name && i < name->count; i++) {
         const struct ing_pair *pair = &postings->pairs[name->pairs[i]];
         if (accepts(user, ing_symbols_text(postings->symbols, pair->value)))
-            union_add(set, pair);
+            ing_set_union_into(&pair->series, postings->slab, set);
     }
     return NX_OK;
 }
@@ -284,4 +280,19 @@ enum nx_err ing_postings_select(const struct ing_postings *postings,
     else
         roaring_bitmap_free(result);
     return err;
+}
+
+size_t ing_postings_memory_bytes(const struct ing_postings *postings)
+{
+    size_t bytes = postings->pair_capacity * sizeof *postings->pairs +
+                   postings->name_capacity * sizeof *postings->names +
+                   nx_index_memory_bytes(&postings->pair_index) +
+                   nx_index_memory_bytes(&postings->name_index) +
+                   roaring_bitmap_size_in_bytes(postings->all);
+    for (size_t i = 0; i < postings->pair_count; i++)
+        if (postings->pairs[i].value != ING_SYMBOL_NONE)
+            bytes += ing_set_memory_bytes(&postings->pairs[i].series);
+    for (size_t i = 0; i < postings->name_count; i++)
+        bytes += postings->names[i].capacity * sizeof *postings->names[i].pairs;
+    return bytes;
 }

@@ -164,7 +164,7 @@ static enum nx_err add_names(const struct ing_postings *postings, const roaring_
         const struct ing_name *name = &postings->names[i];
         bool found = name->count > 0 && !series;
         for (size_t j = 0; !found && j < name->count; j++)
-            found = ing_pair_intersects(&postings->pairs[name->pairs[j]], series);
+            found = ing_pair_intersects(postings, &postings->pairs[name->pairs[j]], series);
         if (!found)
             continue;
         enum nx_err err = ing_texts_add(out, ing_symbols_text(postings->symbols, name->symbol));
@@ -180,7 +180,7 @@ static enum nx_err add_values(const struct ing_postings *postings, struct nx_vie
     const struct ing_name *name = ing_postings_name(postings, label);
     for (size_t i = 0; name && i < name->count; i++) {
         const struct ing_pair *pair = &postings->pairs[name->pairs[i]];
-        if (series && !ing_pair_intersects(pair, series))
+        if (series && !ing_pair_intersects(postings, pair, series))
             continue;
         enum nx_err err = ing_texts_add(out, ing_symbols_text(postings->symbols, pair->value));
         if (err != NX_OK)

@@ -9,6 +9,7 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/merge.h"
+#include "ingester/head/open_chunk.h"
 
 #define OOO_MAX 120u
 
@@ -62,36 +63,107 @@ static uint32_t ooo_position(const struct ing_ooo *ooo, int64_t t)
     return low;
 }
 
-static int series_lookup(const struct ing_series *series, const struct nx_sample *sample,
-                         bool *same)
+/* --- what few series have --- */
+
+#define OPEN_MAX_BYTES 1000u
+
+void ing_pool_init(struct ing_pool *pool, const struct ing_window_rules *rules)
 {
-    if (series->open) {
-        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
-        if (sample->t == chunk.max_t) {
-            struct nx_sample last = nx_chunk_appender_last(series->open);
-            *same = same_sample(&last, sample);
-            return 1;
+    *pool = (struct ing_pool){.rules = rules, .open_max_bytes = OPEN_MAX_BYTES};
+}
+
+void ing_pool_release(struct ing_pool *pool)
+{
+    ing_slab_release(&pool->slab);
+    nx_free(pool->extras);
+    ing_pool_init(pool, pool->rules);
+}
+
+static struct ing_extra *extra_of(const struct ing_pool *pool, const struct ing_series *series)
+{
+    return series->extra ? &pool->extras[series->extra - 1] : NULL;
+}
+
+static enum nx_err extra_get(struct ing_pool *pool, struct ing_series *series,
+                             struct ing_extra **out)
+{
+    if (!series->extra) {
+        uint32_t number = pool->free_extra;
+        if (number) {
+            pool->free_extra = pool->extras[number - 1].next_free;
+        } else {
+            enum nx_err err = nx_grow(&pool->extras, &pool->extra_capacity, pool->extra_count + 1,
+                                      sizeof *pool->extras);
+            if (err != NX_OK)
+                return err;
+            number = (uint32_t)++pool->extra_count;
         }
-        int rc = chunk_lookup(&chunk, sample, same);
-        if (rc != 0)
-            return rc;
+        pool->extras[number - 1] = (struct ing_extra){.ooo = NULL};
+        series->extra = number;
     }
-    if (series->ooo) {
-        uint32_t at = ooo_position(series->ooo, sample->t);
-        if (at < series->ooo->count && series->ooo->items[at].t == sample->t) {
+    *out = extra_of(pool, series);
+    return NX_OK;
+}
+
+/* Gives it back where it holds nothing. */
+static void extra_settle(struct ing_pool *pool, struct ing_series *series)
+{
+    struct ing_extra *extra = extra_of(pool, series);
+    if (!extra || extra->ooo || extra->sealed.count > 0)
+        return;
+    ing_sealed_list_release(&extra->sealed);
+    extra->next_free = pool->free_extra;
+    pool->free_extra = series->extra;
+    series->extra = 0;
+}
+
+/* --- looking for a time --- */
+
+static int open_lookup(const struct ing_pool *pool, const struct ing_series *series,
+                       const struct nx_sample *sample, bool *same)
+{
+    if (sample->t == series->newest_t) {
+        struct nx_sample last = ing_open_chunk_last(series);
+        *same = same_sample(&last, sample);
+        return 1;
+    }
+    if (sample->t < ing_open_chunk_min_t(pool, series))
+        return 0;
+    struct ing_open_chunk_copy copy;
+    struct nx_chunk chunk = ing_open_chunk_bytes(pool, series, &copy);
+    return chunk_lookup(&chunk, sample, same);
+}
+
+static int extra_lookup(const struct ing_extra *extra, const struct nx_sample *sample, bool *same)
+{
+    if (extra->ooo) {
+        uint32_t at = ooo_position(extra->ooo, sample->t);
+        if (at < extra->ooo->count && extra->ooo->items[at].t == sample->t) {
             *same =
-                !sample->histogram && series->ooo->items[at].bits == nx_double_bits(sample->value);
+                !sample->histogram && extra->ooo->items[at].bits == nx_double_bits(sample->value);
             return 1;
         }
     }
-    for (uint32_t i = series->sealed.count; i-- > 0;) {
-        struct nx_chunk chunk = ing_sealed_chunk(series->sealed.items[i]);
+    for (uint32_t i = extra->sealed.count; i-- > 0;) {
+        struct nx_chunk chunk = ing_sealed_chunk(extra->sealed.items[i]);
         int rc = chunk_lookup(&chunk, sample, same);
         if (rc != 0)
             return rc;
     }
     return 0;
 }
+
+static int series_lookup(const struct ing_pool *pool, const struct ing_series *series,
+                         const struct nx_sample *sample, bool *same)
+{
+    const struct ing_extra *extra = extra_of(pool, series);
+    int rc = ing_open_chunk_exists(series) ? open_lookup(pool, series, sample, same) : 0;
+    if (rc == 0 && extra)
+        rc = extra_lookup(extra, sample, same);
+    return rc;
+}
+
+/* --- sealing --- */
 
 static enum nx_err seal_chunk(struct ing_sealed_list *list, const struct nx_chunk *chunk)
 {
@@ -104,15 +176,18 @@ static enum nx_err seal_chunk(struct ing_sealed_list *list, const struct nx_chun
     return err;
 }
 
-static enum nx_err seal_open(struct ing_series *series)
+static enum nx_err seal_open(struct ing_pool *pool, struct ing_series *series)
 {
-    struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
-    enum nx_err err = seal_chunk(&series->sealed, &chunk);
-    if (err != NX_OK)
-        return err;
-    nx_chunk_appender_free(series->open);
-    series->open = NULL;
-    return NX_OK;
+    struct ing_open_chunk_copy copy;
+    struct nx_chunk chunk = ing_open_chunk_bytes(pool, series, &copy);
+    struct ing_extra *extra;
+    enum nx_err err = extra_get(pool, series, &extra);
+    if (err == NX_OK)
+        err = seal_chunk(&extra->sealed, &chunk);
+    if (err == NX_OK)
+        ing_open_chunk_release(pool, series);
+    extra_settle(pool, series);
+    return err;
 }
 
 /* The samples [from, to) of the run as one sealed chunk. */
@@ -138,10 +213,10 @@ static enum nx_err seal_run(const struct ing_ooo *ooo, uint32_t from, uint32_t t
 
 /* Moves the run's samples in [min_t, max_t] to sealed chunks, one a window. The run is in order, so
  * what was sealed before a failure is cut from it. */
-static enum nx_err seal_ooo(struct ing_series *series, int64_t window_ms, int64_t min_t,
+static enum nx_err seal_ooo(struct ing_extra *extra, int64_t window_ms, int64_t min_t,
                             int64_t max_t)
 {
-    struct ing_ooo *ooo = series->ooo;
+    struct ing_ooo *ooo = extra->ooo;
     if (!ooo)
         return NX_OK;
     uint32_t first = ooo_position(ooo, min_t);
@@ -152,7 +227,7 @@ static enum nx_err seal_ooo(struct ing_series *series, int64_t window_ms, int64_
         uint32_t to = from + 1;
         while (to < ooo->count && ooo->items[to].t <= max_t && ooo->items[to].t < end)
             to++;
-        err = seal_run(ooo, from, to, &series->sealed);
+        err = seal_run(ooo, from, to, &extra->sealed);
         if (err != NX_OK)
             break;
         from = to;
@@ -161,14 +236,14 @@ static enum nx_err seal_ooo(struct ing_series *series, int64_t window_ms, int64_
     ooo->count -= from - first;
     if (ooo->count == 0) {
         nx_free(ooo);
-        series->ooo = NULL;
+        extra->ooo = NULL;
     }
     return err;
 }
 
-static enum nx_err ooo_insert(struct ing_series *series, const struct nx_sample *sample)
+static enum nx_err ooo_insert(struct ing_extra *extra, const struct nx_sample *sample)
 {
-    struct ing_ooo *ooo = series->ooo;
+    struct ing_ooo *ooo = extra->ooo;
     uint32_t count = ooo ? ooo->count : 0;
     if (!ooo || count == ooo->capacity) {
         uint32_t capacity = ooo ? ooo->capacity * 2 : 4;
@@ -177,7 +252,7 @@ static enum nx_err ooo_insert(struct ing_series *series, const struct nx_sample 
             return NX_ERR_NOMEM;
         grown->count = count;
         grown->capacity = capacity;
-        series->ooo = ooo = grown;
+        extra->ooo = ooo = grown;
     }
     uint32_t at = ooo_position(ooo, sample->t);
     memmove(&ooo->items[at + 1], &ooo->items[at], (count - at) * sizeof ooo->items[0]);
@@ -186,7 +261,7 @@ static enum nx_err ooo_insert(struct ing_series *series, const struct nx_sample 
     return NX_OK;
 }
 
-static enum nx_err histogram_insert(struct ing_series *series, const struct nx_sample *sample)
+static enum nx_err histogram_insert(struct ing_extra *extra, const struct nx_sample *sample)
 {
     struct nx_chunk_appender *app;
     enum nx_err err = nx_chunk_appender_new(NX_CHUNK_HISTOGRAM_RUN, &app);
@@ -195,18 +270,30 @@ static enum nx_err histogram_insert(struct ing_series *series, const struct nx_s
     err = nx_chunk_append(app, sample);
     if (err == NX_OK) {
         struct nx_chunk chunk = nx_chunk_appender_chunk(app);
-        err = seal_chunk(&series->sealed, &chunk);
+        err = seal_chunk(&extra->sealed, &chunk);
     }
     nx_chunk_appender_free(app);
     return err;
 }
 
+static enum nx_err insert_older(struct ing_pool *pool, struct ing_extra *extra,
+                                const struct nx_sample *sample)
+{
+    if (sample->histogram)
+        return histogram_insert(extra, sample);
+    if (extra->ooo && extra->ooo->count >= OOO_MAX) {
+        enum nx_err err = seal_ooo(extra, pool->rules->window_ms, INT64_MIN, INT64_MAX);
+        if (err != NX_OK)
+            return err;
+    }
+    return ooo_insert(extra, sample);
+}
+
 static enum nx_err append_older(struct ing_pool *pool, struct ing_series *series,
                                 const struct nx_sample *sample, enum ing_append_result *out)
 {
-    const struct ing_window_rules *rules = pool->rules;
     bool same = false;
-    int rc = series_lookup(series, sample, &same);
+    int rc = series_lookup(pool, series, sample, &same);
     if (rc < 0)
         return (enum nx_err)rc;
     if (rc == 1 && !same)
@@ -215,22 +302,15 @@ static enum nx_err append_older(struct ing_pool *pool, struct ing_series *series
         *out = ING_DUPLICATE;
         return NX_OK;
     }
-    if (rules->out_of_order_ms == 0)
+    if (pool->rules->out_of_order_ms == 0)
         return NX_ERR_OUT_OF_ORDER;
-    if (sample->t < series->newest_t - rules->out_of_order_ms)
+    if (sample->t < series->newest_t - pool->rules->out_of_order_ms)
         return NX_ERR_TOO_OLD;
-    if (sample->histogram) {
-        enum nx_err err = histogram_insert(series, sample);
-        if (err == NX_OK)
-            *out = ING_APPENDED;
-        return err;
-    }
-    if (series->ooo && series->ooo->count >= OOO_MAX) {
-        enum nx_err err = seal_ooo(series, rules->window_ms, INT64_MIN, INT64_MAX);
-        if (err != NX_OK)
-            return err;
-    }
-    enum nx_err err = ooo_insert(series, sample);
+    struct ing_extra *extra;
+    enum nx_err err = extra_get(pool, series, &extra);
+    if (err == NX_OK)
+        err = insert_older(pool, extra, sample);
+    extra_settle(pool, series);
     if (err == NX_OK)
         *out = ING_APPENDED;
     return err;
@@ -239,30 +319,19 @@ static enum nx_err append_older(struct ing_pool *pool, struct ing_series *series
 static enum nx_err append_newest(struct ing_pool *pool, struct ing_series *series,
                                  const struct nx_sample *sample)
 {
-    const struct ing_window_rules *rules = pool->rules;
-    enum nx_chunk_encoding encoding = sample->histogram ? NX_CHUNK_HISTOGRAM_RUN : NX_CHUNK_XOR;
-    enum nx_err err;
-    if (series->open) {
-        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
-        bool fits = chunk.encoding == encoding && chunk.count < ING_CHUNK_SAMPLES &&
-                    ing_window_of(rules->window_ms, chunk.min_t) ==
-                        ing_window_of(rules->window_ms, sample->t);
-        if (fits)
-            return nx_chunk_append(series->open, sample);
-    }
-    struct nx_chunk_appender *app;
-    err = nx_chunk_appender_new(encoding, &app);
+    if (ing_open_chunk_exists(series) && ing_open_chunk_takes(pool, series, sample))
+        return ing_open_chunk_append(pool, series, sample);
+    struct ing_open_chunk_next next;
+    enum nx_err err = ing_open_chunk_prepare(pool, sample, &next);
     if (err != NX_OK)
         return err;
-    err = nx_chunk_append(app, sample);
-    if (err == NX_OK && series->open)
-        err = seal_open(series);
-    if (err != NX_OK) {
-        nx_chunk_appender_free(app);
-        return err;
-    }
-    series->open = app;
-    return NX_OK;
+    if (ing_open_chunk_exists(series))
+        err = seal_open(pool, series);
+    if (err == NX_OK)
+        ing_open_chunk_start(pool, series, sample, &next);
+    else
+        ing_open_chunk_discard(pool, &next);
+    return err;
 }
 
 enum nx_err ing_series_append(struct ing_pool *pool, struct ing_series *series,
@@ -273,31 +342,38 @@ enum nx_err ing_series_append(struct ing_pool *pool, struct ing_series *series,
     if (series->newest_t != INT64_MIN && sample->t <= series->newest_t)
         return append_older(pool, series, sample, out);
     enum nx_err err = append_newest(pool, series, sample);
-    if (err != NX_OK)
-        return err;
-    series->newest_t = sample->t;
-    *out = ING_APPENDED;
-    return NX_OK;
+    if (err == NX_OK)
+        *out = ING_APPENDED;
+    return err;
 }
 
 void ing_series_release_samples(struct ing_pool *pool, struct ing_series *series)
 {
-    (void)pool;
-    nx_chunk_appender_free(series->open);
-    series->open = NULL;
-    nx_free(series->ooo);
-    series->ooo = NULL;
-    ing_sealed_list_release(&series->sealed);
+    struct ing_extra *extra = extra_of(pool, series);
+    ing_open_chunk_release(pool, series);
+    if (!extra)
+        return;
+    nx_free(extra->ooo);
+    extra->ooo = NULL;
+    ing_sealed_list_release(&extra->sealed);
+    extra_settle(pool, series);
 }
 
 bool ing_series_has_samples(const struct ing_series *series)
 {
-    return series->open || series->ooo || series->sealed.count > 0;
+    return ing_open_chunk_exists(series) || series->extra;
 }
 
 static bool overlaps(int64_t from, int64_t to, int64_t min_t, int64_t max_t)
 {
     return from <= max_t && to >= min_t;
+}
+
+static bool open_overlaps(const struct ing_pool *pool, const struct ing_series *series,
+                          int64_t min_t, int64_t max_t)
+{
+    return ing_open_chunk_exists(series) &&
+           overlaps(ing_open_chunk_min_t(pool, series), series->newest_t, min_t, max_t);
 }
 
 static enum nx_err list_add_ref(struct ing_sealed_list *list, struct ing_sealed *sealed)
@@ -308,11 +384,11 @@ static enum nx_err list_add_ref(struct ing_sealed_list *list, struct ing_sealed 
     return err;
 }
 
-static enum nx_err read_sealed(const struct ing_series *series, int64_t min_t, int64_t max_t,
+static enum nx_err read_sealed(const struct ing_extra *extra, int64_t min_t, int64_t max_t,
                                struct ing_sealed_list *out)
 {
-    for (uint32_t i = 0; i < series->sealed.count; i++) {
-        struct ing_sealed *sealed = series->sealed.items[i];
+    for (uint32_t i = 0; i < extra->sealed.count; i++) {
+        struct ing_sealed *sealed = extra->sealed.items[i];
         if (!overlaps(sealed->min_t, sealed->max_t, min_t, max_t))
             continue;
         enum nx_err err = list_add_ref(out, sealed);
@@ -325,81 +401,84 @@ static enum nx_err read_sealed(const struct ing_series *series, int64_t min_t, i
 enum nx_err ing_series_snapshot(struct ing_pool *pool, struct ing_series *series, int64_t min_t,
                                 int64_t max_t, struct ing_sealed_list *out)
 {
-    if (series->open) {
-        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
-        if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t)) {
-            enum nx_err err = seal_open(series);
-            if (err != NX_OK)
-                return err;
-        }
+    if (open_overlaps(pool, series, min_t, max_t)) {
+        enum nx_err err = seal_open(pool, series);
+        if (err != NX_OK)
+            return err;
     }
-    enum nx_err err = seal_ooo(series, pool->rules->window_ms, min_t, max_t);
-    if (err != NX_OK)
-        return err;
-    return read_sealed(series, min_t, max_t, out);
+    struct ing_extra *extra = extra_of(pool, series);
+    if (!extra)
+        return NX_OK;
+    enum nx_err err = seal_ooo(extra, pool->rules->window_ms, min_t, max_t);
+    return err == NX_OK ? read_sealed(extra, min_t, max_t, out) : err;
 }
 
 void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
                      const struct ing_sealed_list *list)
 {
-    (void)pool;
+    struct ing_extra *extra = extra_of(pool, series);
+    if (!extra)
+        return;
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < series->sealed.count; i++) {
-        struct ing_sealed *sealed = series->sealed.items[i];
+    for (uint32_t i = 0; i < extra->sealed.count; i++) {
+        struct ing_sealed *sealed = extra->sealed.items[i];
         bool listed = false;
         for (uint32_t j = 0; j < list->count && !listed; j++)
             listed = list->items[j] == sealed;
         if (listed)
             ing_sealed_drop(sealed);
         else
-            series->sealed.items[kept++] = sealed;
+            extra->sealed.items[kept++] = sealed;
     }
-    series->sealed.count = kept;
+    extra->sealed.count = kept;
     if (kept == 0)
-        ing_sealed_list_release(&series->sealed);
+        ing_sealed_list_release(&extra->sealed);
+    extra_settle(pool, series);
 }
 
-static enum nx_err read_ooo(const struct ing_series *series, int64_t min_t, int64_t max_t,
+static enum nx_err read_open(const struct ing_pool *pool, const struct ing_series *series,
+                             struct ing_sealed_list *out)
+{
+    struct ing_open_chunk_copy copy;
+    struct nx_chunk chunk = ing_open_chunk_bytes(pool, series, &copy);
+    return seal_chunk(out, &chunk);
+}
+
+static enum nx_err read_ooo(const struct ing_ooo *ooo, int64_t min_t, int64_t max_t,
                             struct ing_sealed_list *out)
 {
-    if (!series->ooo)
-        return NX_OK;
-    uint32_t from = ooo_position(series->ooo, min_t);
+    uint32_t from = ooo_position(ooo, min_t);
     uint32_t to = from;
-    while (to < series->ooo->count && series->ooo->items[to].t <= max_t)
+    while (to < ooo->count && ooo->items[to].t <= max_t)
         to++;
-    return from < to ? seal_run(series->ooo, from, to, out) : NX_OK;
+    return from < to ? seal_run(ooo, from, to, out) : NX_OK;
 }
 
 enum nx_err ing_series_read(const struct ing_pool *pool, const struct ing_series *series,
                             int64_t min_t, int64_t max_t, struct ing_sealed_list *out)
 {
-    (void)pool;
-    enum nx_err err = read_sealed(series, min_t, max_t, out);
-    if (err == NX_OK && series->open) {
-        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
-        if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t))
-            err = seal_chunk(out, &chunk);
-    }
-    return err == NX_OK ? read_ooo(series, min_t, max_t, out) : err;
+    const struct ing_extra *extra = extra_of(pool, series);
+    enum nx_err err = extra ? read_sealed(extra, min_t, max_t, out) : NX_OK;
+    if (err == NX_OK && open_overlaps(pool, series, min_t, max_t))
+        err = read_open(pool, series, out);
+    if (err == NX_OK && extra && extra->ooo)
+        err = read_ooo(extra->ooo, min_t, max_t, out);
+    return err;
 }
 
 bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *series,
                          int64_t min_t, int64_t max_t)
 {
-    (void)pool;
-    if (series->open) {
-        struct nx_chunk chunk = nx_chunk_appender_chunk(series->open);
-        if (overlaps(chunk.min_t, chunk.max_t, min_t, max_t))
+    if (open_overlaps(pool, series, min_t, max_t))
+        return true;
+    const struct ing_extra *extra = extra_of(pool, series);
+    if (extra && extra->ooo) {
+        uint32_t at = ooo_position(extra->ooo, min_t);
+        if (at < extra->ooo->count && extra->ooo->items[at].t <= max_t)
             return true;
     }
-    if (series->ooo) {
-        uint32_t at = ooo_position(series->ooo, min_t);
-        if (at < series->ooo->count && series->ooo->items[at].t <= max_t)
-            return true;
-    }
-    for (uint32_t i = 0; i < series->sealed.count; i++) {
-        if (overlaps(series->sealed.items[i]->min_t, series->sealed.items[i]->max_t, min_t, max_t))
+    for (uint32_t i = 0; extra && i < extra->sealed.count; i++) {
+        if (overlaps(extra->sealed.items[i]->min_t, extra->sealed.items[i]->max_t, min_t, max_t))
             return true;
     }
     return false;
@@ -407,6 +486,7 @@ bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *s
 
 size_t ing_series_chunk_count(const struct ing_pool *pool, const struct ing_series *series)
 {
-    (void)pool;
-    return series->sealed.count + (series->open ? 1 : 0) + (series->ooo ? 1 : 0);
+    const struct ing_extra *extra = extra_of(pool, series);
+    size_t count = ing_open_chunk_exists(series) ? 1 : 0;
+    return extra ? count + extra->sealed.count + (extra->ooo ? 1 : 0) : count;
 }

@@ -5,8 +5,8 @@
 #define ING_HEAD_SERIES_H
 
 #include "common/labels/series_id.h"
-#include "ingester/head/postings.h"
 #include "ingester/head/sealed.h"
+#include "ingester/head/slab.h"
 
 #define ING_CHUNK_SAMPLES 120
 /* Samples beyond +-2^60 ms are refused, so that no arithmetic on times overflows. */
@@ -23,17 +23,35 @@ struct ing_ooo {
     struct ing_ooo_sample items[];
 };
 
+/* There are millions of them: 72 bytes. All zero but for newest_t is one without samples. The open
+ * chunk's state is nx_xor_state's (open_chunk.c). */
 struct ing_series {
     struct nx_series_id id;
-    struct ing_label_ref *labels; /* sorted by name; NULL: a free slot */
-    struct nx_chunk_appender *open;
+    int64_t newest_t; /* INT64_MIN: none yet; of the open chunk where there is one */
+    uint64_t log_ref; /* its number in the shard's log; 0: not logged yet */
+    union {
+        uint64_t value_bits;           /* of the last sample in an open chunk of floats */
+        struct nx_chunk_appender *run; /* is_run: the open chunk of histograms */
+    };
+    uint32_t labels;        /* in the pool's slab; ING_SLAB_NONE: a free slot */
+    uint32_t open_last;     /* the last block of an open chunk of floats, in the slab */
+    uint32_t delta;         /* between its last two samples */
+    uint32_t extra;         /* what few series have (pool->extras), by position + 1 */
+    uint32_t last_append_s; /* wall clock, for leaving the head */
+    unsigned tenant : 20;
+    unsigned open_len : 10; /* bytes of its stream */
+    unsigned is_run : 1;
+    unsigned open_count : 8; /* samples in it */
+    unsigned leading : 6;
+    unsigned trailing : 6;
+    unsigned free_bits : 3;
+};
+
+/* What few series have. */
+struct ing_extra {
     struct ing_ooo *ooo;
     struct ing_sealed_list sealed;
-    uint64_t log_ref; /* its number in the shard's log; 0: not logged yet */
-    int64_t newest_t; /* INT64_MIN: none yet */
-    uint32_t tenant;
-    uint32_t label_count;
-    uint32_t last_append_s; /* wall clock, for leaving the head */
+    uint32_t next_free; /* of a free one: position + 1 */
 };
 
 struct ing_window_rules {
@@ -41,15 +59,24 @@ struct ing_window_rules {
     int64_t out_of_order_ms;
 };
 
-/* Where the samples of a shard's series lie. One thread. */
+/* Where the samples and labels of a shard's series lie. One thread. */
 struct ing_pool {
     const struct ing_window_rules *rules;
+    uint32_t open_max_bytes; /* a stream of floats is sealed before it is longer */
+    struct ing_slab slab;
+    struct ing_extra *extras;
+    size_t extra_count;
+    size_t extra_capacity;
+    uint32_t free_extra;
 };
+void ing_pool_init(struct ing_pool *pool, const struct ing_window_rules *rules);
+/* The samples of all series have been released. */
+void ing_pool_release(struct ing_pool *pool);
 
 /* Whether the slot is in use. */
 static inline bool ing_series_live(const struct ing_series *series)
 {
-    return series->labels != NULL;
+    return series->labels != ING_SLAB_NONE;
 }
 
 /* The start of the window that holds t. */

@@ -1,4 +1,4 @@
-/* Strings on the heap, found through an open-addressing index over their hashes; free slots are
+/* Strings in a slab, found through an open-addressing index over their hashes; free slots are
  * chained through `refs`, so numbers stay small under churn. */
 #include "ingester/head/symbols.h"
 
@@ -16,11 +16,15 @@ void ing_symbols_init(struct ing_symbols *symbols)
 
 void ing_symbols_release(struct ing_symbols *symbols)
 {
-    for (size_t i = 0; i < symbols->count; i++)
-        nx_free(symbols->items[i].bytes);
     nx_free(symbols->items);
+    ing_slab_release(&symbols->texts);
     nx_index_release(&symbols->index);
     ing_symbols_init(symbols);
+}
+
+static const char *text_of(const struct ing_symbols *symbols, const struct ing_symbol *item)
+{
+    return ing_slab_at(&symbols->texts, item->text);
 }
 
 static bool symbol_eq(uint32_t ref, const void *key, const void *user)
@@ -28,7 +32,7 @@ static bool symbol_eq(uint32_t ref, const void *key, const void *user)
     const struct ing_symbols *symbols = user;
     const struct nx_view *text = key;
     const struct ing_symbol *item = &symbols->items[ref];
-    return item->len == text->len && memcmp(item->bytes, text->ptr, item->len) == 0;
+    return item->len == text->len && memcmp(text_of(symbols, item), text->ptr, item->len) == 0;
 }
 
 uint32_t ing_symbols_find(const struct ing_symbols *symbols, struct nx_view text)
@@ -70,21 +74,22 @@ enum nx_err ing_symbols_intern(struct ing_symbols *symbols, struct nx_view text,
     }
     if (text.len > UINT32_MAX)
         return NX_ERR_TOO_LARGE;
-    char *bytes = nx_strndup(text.len > 0 ? text.ptr : "", text.len);
-    if (!bytes)
+    uint32_t copy = ing_slab_alloc(&symbols->texts, text.len);
+    if (copy == ING_SLAB_NONE)
         return NX_ERR_NOMEM;
     uint32_t slot;
     enum nx_err err = slot_take(symbols, &slot);
     if (err != NX_OK) {
-        nx_free(bytes);
+        ing_slab_free(&symbols->texts, copy);
         return err;
     }
-    symbols->items[slot] =
-        (struct ing_symbol){.bytes = bytes, .len = (uint32_t)text.len, .refs = 1};
+    if (text.len > 0)
+        memcpy(ing_slab_at(&symbols->texts, copy), text.ptr, text.len);
+    symbols->items[slot] = (struct ing_symbol){.text = copy, .len = (uint32_t)text.len, .refs = 1};
     err = nx_index_insert(&symbols->index, hash, slot);
     if (err != NX_OK) {
         slot_give(symbols, slot);
-        nx_free(bytes);
+        ing_slab_free(&symbols->texts, copy);
         return err;
     }
     symbols->text_bytes += text.len;
@@ -94,7 +99,7 @@ enum nx_err ing_symbols_intern(struct ing_symbols *symbols, struct nx_view text,
 
 void ing_symbols_take(struct ing_symbols *symbols, uint32_t symbol)
 {
-    assert(symbol < symbols->count && symbols->items[symbol].bytes);
+    assert(symbol < symbols->count && symbols->items[symbol].text);
     symbols->items[symbol].refs++;
 }
 
@@ -102,18 +107,24 @@ void ing_symbols_drop(struct ing_symbols *symbols, uint32_t symbol)
 {
     assert(symbol < symbols->count);
     struct ing_symbol *item = &symbols->items[symbol];
-    assert(item->bytes && item->refs > 0);
+    assert(item->text && item->refs > 0);
     if (--item->refs > 0)
         return;
-    char *bytes = item->bytes;
+    uint32_t text = item->text;
     symbols->text_bytes -= item->len;
-    nx_index_remove(&symbols->index, nx_hash64(bytes, item->len), symbol);
+    nx_index_remove(&symbols->index, nx_hash64(text_of(symbols, item), item->len), symbol);
     slot_give(symbols, symbol);
-    nx_free(bytes);
+    ing_slab_free(&symbols->texts, text);
 }
 
 struct nx_view ing_symbols_text(const struct ing_symbols *symbols, uint32_t symbol)
 {
-    assert(symbol < symbols->count && symbols->items[symbol].bytes);
-    return nx_view_make(symbols->items[symbol].bytes, symbols->items[symbol].len);
+    assert(symbol < symbols->count && symbols->items[symbol].text);
+    return nx_view_make(text_of(symbols, &symbols->items[symbol]), symbols->items[symbol].len);
+}
+
+size_t ing_symbols_memory_bytes(const struct ing_symbols *symbols)
+{
+    return symbols->capacity * sizeof *symbols->items + nx_index_memory_bytes(&symbols->index) +
+           ing_slab_memory_bytes(&symbols->texts);
 }

@@ -7,11 +7,12 @@
 
 #include "common/base/index.h"
 #include "common/base/view.h"
+#include "ingester/head/slab.h"
 
 #define ING_SYMBOL_NONE NX_INDEX_NONE
 
 struct ing_symbol {
-    char *bytes; /* NULL: free, `refs` is then the next free one */
+    uint32_t text; /* in `texts`; ING_SLAB_NONE: free, `refs` is then the next free one */
     uint32_t len;
     uint32_t refs;
 };
@@ -23,6 +24,7 @@ struct ing_symbols {
     size_t capacity;
     uint32_t free_first;
     size_t text_bytes;
+    struct ing_slab texts;
 };
 
 void ing_symbols_init(struct ing_symbols *symbols);
@@ -37,5 +39,6 @@ void ing_symbols_drop(struct ing_symbols *symbols, uint32_t symbol);
 uint32_t ing_symbols_find(const struct ing_symbols *symbols, struct nx_view text);
 /* Valid while the symbol is held. */
 struct nx_view ing_symbols_text(const struct ing_symbols *symbols, uint32_t symbol);
+size_t ing_symbols_memory_bytes(const struct ing_symbols *symbols);
 
 #endif

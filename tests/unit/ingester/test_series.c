@@ -7,7 +7,7 @@
 #define T0 (INT64_C(200000) * 2 * HOUR_MS) /* the start of a window */
 
 static const struct ing_window_rules rules = {.window_ms = 2 * HOUR_MS, .out_of_order_ms = HOUR_MS};
-static struct ing_pool pool = {.rules = &rules};
+static struct ing_pool pool;
 
 static enum nx_err add(struct ing_series *series, int64_t t, double value,
                        enum ing_append_result *result)
@@ -52,9 +52,6 @@ static size_t count_samples(const struct ing_series *series, int64_t min_t, int6
         chunks[i] = ing_sealed_chunk(list.items[i]);
         assert_in_range(chunks[i].count, 1, ING_CHUNK_SAMPLES);
     }
-    for (uint32_t i = 0; i < series->sealed.count; i++)
-        assert_true(ing_window_of(rules.window_ms, series->sealed.items[i]->min_t) ==
-                    ing_window_of(rules.window_ms, series->sealed.items[i]->max_t));
     assert_int_equal(nx_chunks_iter_new(chunks, list.count, min_t, max_t, &it), NX_OK);
     int64_t last = INT64_MIN;
     while (nx_sample_next(it, &sample) == 1) {
@@ -245,6 +242,20 @@ static void append_without_memory_changes_nothing(void **state)
     }
 }
 
+static int pool_begin(void **state)
+{
+    (void)state;
+    ing_pool_init(&pool, &rules);
+    return 0;
+}
+
+static int pool_end(void **state)
+{
+    (void)state;
+    ing_pool_release(&pool);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,5 +269,5 @@ int main(void)
         cmocka_unit_test(snapshot_and_drop_leave_what_came_later),
         cmocka_unit_test(append_without_memory_changes_nothing),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, pool_begin, pool_end);
 }
