@@ -51,8 +51,10 @@ static void part_run(struct ing_fan_slot *slot)
 static enum nx_err add_blocks(struct ask *ask)
 {
     struct ing_block_list list;
-    enum nx_err err = ing_block_set_acquire(ask->ing->blocks, nx_view_of(ask->request->tenant),
-                                            ask->range, &list);
+    struct nx_view tenant = nx_view_of(ask->request->tenant);
+    enum nx_err err = ing_block_set_check_lost(ask->ing->blocks, tenant, ask->range, &ask->fail);
+    if (err == NX_OK)
+        err = ing_block_set_acquire(ask->ing->blocks, tenant, ask->range, &list);
     if (err != NX_OK)
         return err;
     for (size_t i = 0; i < list.count && err == NX_OK; i++) {

@@ -443,6 +443,9 @@ static void heads_done(struct ing_fan *fan)
     struct select *select = NX_OWNER(struct select, fan, fan);
     enum nx_err err = fan->err;
     if (err == NX_OK)
+        err = ing_block_set_check_lost(select->ing->blocks, nx_view_of(select->request->tenant),
+                                       select->range, &select->fail);
+    if (err == NX_OK)
         err = ing_block_set_acquire(select->ing->blocks, nx_view_of(select->request->tenant),
                                     select->range, &select->blocks);
     if (err == NX_ERR_LIMIT)

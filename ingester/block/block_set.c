@@ -4,11 +4,20 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "ingester/metrics.h"
+
+/* A directory whose block could not be opened; what it holds is known by its name only. */
+struct lost_block {
+    char *dir;
+    char tenant_dir[ING_TENANT_DIR_MAX];
+    int64_t min_t; /* inclusive */
+    int64_t max_t; /* exclusive */
+};
 
 struct ing_block_set {
     const struct nx_fs *fs;
@@ -19,6 +28,9 @@ struct ing_block_set {
     struct ing_block **blocks; /* under lock */
     size_t count;
     size_t capacity;
+    struct lost_block *lost; /* of the start; never changes afterwards */
+    size_t lost_count;
+    size_t lost_capacity;
 };
 
 void ing_block_list_release(struct ing_block_list *list)
@@ -138,8 +150,64 @@ enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block
     return err;
 }
 
+/* `<min>-<max>-<random>`, as block_writer.c names it. */
+static bool parse_name(const char *name, int64_t *min_t, int64_t *max_t)
+{
+    char *end;
+    *min_t = strtoll(name, &end, 10);
+    if (end == name || *end != '-')
+        return false;
+    const char *second = end + 1;
+    *max_t = strtoll(second, &end, 10);
+    return end != second && *end == '-' && *min_t < *max_t;
+}
+
+static enum nx_err add_lost(struct ing_block_set *set, const char *tenant, const char *dir,
+                            const char *name)
+{
+    struct lost_block lost;
+    if (!parse_name(name, &lost.min_t, &lost.max_t))
+        return NX_OK; /* a stray directory */
+    (void)snprintf(lost.tenant_dir, sizeof lost.tenant_dir, "%s", tenant);
+    enum nx_err err =
+        nx_grow(&set->lost, &set->lost_capacity, set->lost_count + 1, sizeof *set->lost);
+    lost.dir = err == NX_OK ? nx_path_join(dir, name) : NULL;
+    if (!lost.dir)
+        return NX_ERR_NOMEM;
+    set->lost[set->lost_count++] = lost;
+    return NX_OK;
+}
+
+static void remove_lost(struct ing_block_set *set, const char *dir)
+{
+    (void)remove_path(set, dir);
+    for (size_t i = 0; i < set->lost_count; i++) {
+        if (strcmp(set->lost[i].dir, dir) != 0)
+            continue;
+        nx_free(set->lost[i].dir);
+        set->lost[i] = set->lost[--set->lost_count];
+        return;
+    }
+}
+
+enum nx_err ing_block_set_check_lost(const struct ing_block_set *set, struct nx_view tenant,
+                                     struct ing_range range, struct nx_fail *fail)
+{
+    char tenant_dir[ING_TENANT_DIR_MAX];
+    enum nx_err err = NX_OK;
+    ing_tenant_dir(tenant, tenant_dir);
+    for (size_t i = 0; i < set->lost_count && err == NX_OK; i++) {
+        const struct lost_block *lost = &set->lost[i];
+        if (lost->min_t <= range.max_t && lost->max_t > range.min_t &&
+            strcmp(lost->tenant_dir, tenant_dir) == 0)
+            err = nx_fail_set(fail, NX_ERR_CORRUPT, "damaged block %s", lost->dir);
+    }
+    return err;
+}
+
 /* Only memory is a failure. */
-static enum nx_err open_one(struct ing_block_set *set, const char *dir, const char *name)
+static enum nx_err open_one(struct ing_block_set *set, const char *tenant, const char *dir,
+                            const char *name)
 {
     struct nx_fail fail = {.code = NX_OK};
     struct ing_block *block;
@@ -157,8 +225,9 @@ static enum nx_err open_one(struct ing_block_set *set, const char *dir, const ch
     if (err == NX_ERR_NOMEM)
         return err;
     nx_metric_inc(set->metrics, ING_M_BLOCKS_DAMAGED);
-    nx_log(set->log, NX_LOG_ERROR, "block left out", NX_S("why", nx_fail_text(&fail)));
-    return NX_OK;
+    nx_log(set->log, NX_LOG_ERROR, "damaged block: what is selected from its time fails here",
+           NX_S("why", nx_fail_text(&fail)));
+    return add_lost(set, tenant, dir, name);
 }
 
 static int name_cmp(const void *a, const void *b)
@@ -214,7 +283,7 @@ static enum nx_err remove_replaced(struct ing_block_set *set, const char *dir, c
         if (block)
             (void)ing_block_set_remove(set, block);
         else
-            (void)remove_path(set, path);
+            remove_lost(set, path);
         nx_free(path);
     }
     nx_free(replaced);
@@ -235,7 +304,7 @@ static enum nx_err open_tenant(struct ing_block_set *set, const char *tenant)
             if (has_suffix(names[i], ".tmp") || has_suffix(names[i], ".gone"))
                 err = remove_dir(set->fs, dir, names[i]);
             else
-                err = open_one(set, dir, names[i]);
+                err = open_one(set, tenant, dir, names[i]);
         }
         if (err == NX_OK)
             err = remove_replaced(set, dir, names, count, from);
@@ -281,6 +350,9 @@ void ing_block_set_free(struct ing_block_set *set)
     for (size_t i = 0; i < set->count; i++)
         ing_block_drop(set->blocks[i]);
     nx_free(set->blocks);
+    for (size_t i = 0; i < set->lost_count; i++)
+        nx_free(set->lost[i].dir);
+    nx_free(set->lost);
     nx_free(set->dir);
     pthread_mutex_destroy(&set->lock);
     nx_free(set);

@@ -17,8 +17,8 @@ struct ing_block_list {
 void ing_block_list_release(struct ing_block_list *list);
 
 /* Opens what lies under `dir`/<tenant>/ without touching the data, removes unfinished blocks and
- * those that another one replaces, and leaves out damaged ones with a log line and a metric.
- * Blocking. */
+ * those that another one replaces, and keeps of damaged ones what their names say, with a log line
+ * and a metric. Blocking. */
 enum nx_err ing_block_set_open(const struct nx_fs *fs, const char *dir, struct nx_log *log,
                                struct nx_metrics *metrics,
                                struct ing_block_set **out) NX_WARN_UNUSED;
@@ -29,6 +29,10 @@ enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block
 enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tenant,
                                   struct ing_range range,
                                   struct ing_block_list *out) NX_WARN_UNUSED;
+/* NX_ERR_CORRUPT, and which, where a block that could not be opened may hold what overlaps the
+ * range: an answer without it would look complete. Asked before acquire. */
+enum nx_err ing_block_set_check_lost(const struct ing_block_set *set, struct nx_view tenant,
+                                     struct ing_range range, struct nx_fail *fail) NX_WARN_UNUSED;
 /* Puts `block` (NULL: nothing, where no sample was left) in the place of the sources: a reader sees
  * either it or them. On success the caller's reference goes to the set, and the directories of the
  * sources are removed. Blocking. */

@@ -371,6 +371,52 @@ static void removed_blocks_go_and_readers_keep_theirs(void **state)
     written_release(&written);
 }
 
+static void block_that_cannot_be_opened_fails_what_needs_it(void **state)
+{
+    (void)state;
+    struct written written;
+    struct nx_rand rand;
+    struct ing_block_set *set;
+    struct nx_fail fail = {.text = ""};
+    nx_rand_seeded(&rand, 6);
+    written_init(&written, &rand);
+    char *blocks = nx_path_join(written.dir, "blocks");
+    char *root = written.dir;
+    assert_int_equal(ing_block_set_open(nx_fs_posix(), blocks, NULL, NULL, &set), NX_OK);
+    assert_int_equal(ing_block_set_tenant_dir(set, NX_VIEW("tenant/1"), &written.dir), NX_OK);
+    assert_int_equal(write_block(&written, nx_fs_posix(), "-1000-2000-b"), NX_OK);
+    ing_block_set_free(set);
+    char *file = find_file(blocks, ".nxb");
+    assert_int_equal(truncate(file, 10), 0);
+    char *stray = nx_path_join(written.dir, "stray");
+    assert_int_equal(mkdir(stray, 0700), 0);
+    assert_int_equal(ing_block_set_open(nx_fs_posix(), blocks, NULL, NULL, &set), NX_OK);
+    static const struct {
+        const char *tenant;
+        struct ing_range range;
+        enum nx_err err;
+    } cases[] = {
+        {"tenant/1", {INT64_MIN, INT64_MAX}, NX_ERR_CORRUPT},
+        {"tenant/1", {1999, 5000}, NX_ERR_CORRUPT},
+        {"tenant/1", {-5000, -1000}, NX_ERR_CORRUPT},
+        {"tenant/1", {2000, 5000}, NX_OK},
+        {"tenant/1", {-5000, -1001}, NX_OK},
+        {"tenant", {INT64_MIN, INT64_MAX}, NX_OK},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(
+            ing_block_set_check_lost(set, nx_view_of(cases[i].tenant), cases[i].range, &fail),
+            cases[i].err);
+    assert_non_null(strstr(nx_fail_text(&fail), "-1000-2000-b"));
+    ing_block_set_free(set);
+    nx_free(stray);
+    nx_free(file);
+    nx_free(written.dir);
+    written.dir = root;
+    nx_free(blocks);
+    written_release(&written);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +426,7 @@ int main(void)
         cmocka_unit_test(block_written_without_memory_is_an_error),
         cmocka_unit_test(tenant_directories_are_distinct_and_safe),
         cmocka_unit_test(removed_blocks_go_and_readers_keep_theirs),
+        cmocka_unit_test(block_that_cannot_be_opened_fails_what_needs_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
