@@ -179,7 +179,7 @@ static bool plan_query(struct qry_job *op, struct query_state *state)
     err = qry_plan(state->query, p, &selects, &count, &fail);
     if (!err)
         err = qry_selection_plan(&op->arena, selects, count, &state->selections,
-                                 &state->selection_count);
+                                 &state->selection_count, &fail);
     if (err)
         return qry_job_fail_err(op, err, &fail);
     return ask_selections(op, state);

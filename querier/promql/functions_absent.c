@@ -1,30 +1,56 @@
 /* absent() and absent_over_time(): one series, labelled as far as the selector determines it. */
+#include <stdlib.h>
+
 #include "querier/promql/functions.h"
 
-/* Labels on which the selector has exactly one equality matcher and no other. */
+static int by_name_then_place(const void *a, const void *b)
+{
+    const struct nx_matcher *x = *(const struct nx_matcher *const *)a;
+    const struct nx_matcher *y = *(const struct nx_matcher *const *)b;
+    int order = nx_view_cmp(x->name, y->name);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* The value that matchers on one label, in the order they are written, leave it: the first equality
+ * gives it one, whatever else follows takes it away. */
+static struct nx_view value_left(const struct nx_matcher *const *matchers, size_t count)
+{
+    struct nx_view value = {NULL, 0};
+    bool seen = false;
+    for (size_t i = 0; i < count; i++) {
+        bool first = matchers[i]->type == NX_MATCH_EQ && !seen;
+        value = first ? matchers[i]->value : (struct nx_view){NULL, 0};
+        seen |= first;
+    }
+    return value;
+}
+
+/* Labels as far as the selector determines them. */
 static enum nx_err absent_labels(struct qry_eval *ev, const struct qry_expr *arg,
                                  struct nx_labels *out)
 {
     const struct qry_expr *expr = qry_unwrap_const(arg);
-    struct nx_labels_builder builder;
-
-    nx_labels_builder_init(&builder, &ev->names->arena, (struct nx_labels){NULL, 0});
+    struct nx_arena *arena = &ev->names->arena;
     size_t count = expr->kind == QRY_NODE_SELECTOR ? expr->selector.matcher_count : 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct nx_matcher *matcher = &expr->selector.matchers[i];
-        bool seen = false;
-        if (nx_view_eq(matcher->name, NX_LABEL_METRIC_NAME))
-            continue;
-        for (size_t j = 0; j < i && !seen; j++) {
-            const struct nx_matcher *before = &expr->selector.matchers[j];
-            seen = before->type == NX_MATCH_EQ && nx_view_eq(before->name, matcher->name);
-        }
-        if (matcher->type == NX_MATCH_EQ && !seen)
-            nx_labels_builder_set(&builder, matcher->name, matcher->value);
-        else
-            nx_labels_builder_del(&builder, matcher->name);
+    const struct nx_matcher **sorted = nx_arena_array(arena, count + 1, sizeof *sorted);
+    struct nx_label *labels = nx_arena_array(arena, count + 1, sizeof *labels);
+    size_t kept = 0;
+
+    if (!sorted || !labels)
+        return qry_no_memory(ev);
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &expr->selector.matchers[i];
+    if (count > 1)
+        qsort(sorted, count, sizeof *sorted, by_name_then_place);
+    for (size_t i = 0, end; i < count; i = end) {
+        for (end = i + 1; end < count && nx_view_eq(sorted[end]->name, sorted[i]->name); end++)
+            ;
+        struct nx_view value = value_left(sorted + i, end - i);
+        if (value.len > 0 && !nx_view_eq(sorted[i]->name, NX_LABEL_METRIC_NAME))
+            labels[kept++] = (struct nx_label){.name = sorted[i]->name, .value = value};
     }
-    return nx_labels_builder_take(&builder, out) ? qry_no_memory(ev) : NX_OK;
+    *out = (struct nx_labels){.items = labels, .count = kept};
+    return NX_OK;
 }
 
 /* A row of ones for `arg`, from which the caller takes the steps that are not absent. */

@@ -21,34 +21,6 @@ struct qry_cluster_source {
 
 /* --- planning --- */
 
-static bool matcher_eq(const struct nx_matcher *a, const struct nx_matcher *b)
-{
-    return a->type == b->type && nx_view_eq(a->name, b->name) && nx_view_eq(a->value, b->value);
-}
-
-static bool has_matcher(const struct nx_matcher *set, size_t count, const struct nx_matcher *m)
-{
-    for (size_t i = 0; i < count; i++)
-        if (matcher_eq(&set[i], m))
-            return true;
-    return false;
-}
-
-static bool all_among(const struct nx_matcher *some, size_t some_count,
-                      const struct nx_matcher *all, size_t all_count)
-{
-    for (size_t i = 0; i < some_count; i++)
-        if (!has_matcher(all, all_count, &some[i]))
-            return false;
-    return true;
-}
-
-static bool same_matchers(const struct qry_selection *a, const struct qry_select *b)
-{
-    return all_among(a->matchers, a->matcher_count, b->matchers, b->matcher_count) &&
-           all_among(b->matchers, b->matcher_count, a->matchers, a->matcher_count);
-}
-
 static int by_time(const void *a, const void *b)
 {
     const struct qry_select *x = *(const struct qry_select *const *)a;
@@ -56,50 +28,100 @@ static int by_time(const void *a, const void *b)
     return (x->min_t > y->min_t) - (x->min_t < y->min_t);
 }
 
-enum nx_err qry_selection_plan(struct nx_arena *arena, const struct qry_select *selects,
-                               size_t count, struct qry_selection **out, size_t *out_count)
+/* The selections found so far, by their matchers: of equal ones the latest. */
+struct lookup {
+    uint32_t *slots; /* position + 1; 0: free */
+    size_t mask;
+};
+
+static enum nx_err lookup_init(struct lookup *lookup, struct nx_arena *arena, size_t count)
 {
-    const struct qry_select **sorted = nx_arena_array(arena, count + 1, sizeof *sorted);
-    struct qry_selection *plan = nx_arena_array(arena, count + 1, sizeof *plan);
-    if (!sorted || !plan)
-        return NX_ERR_NOMEM;
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &selects[i];
-    qsort(sorted, count, sizeof *sorted, by_time);
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
+    size_t size = 16;
+    while (size < count * 2)
+        size *= 2;
+    lookup->slots = nx_arena_calloc(arena, size, sizeof *lookup->slots);
+    lookup->mask = size - 1;
+    return lookup->slots ? NX_OK : NX_ERR_NOMEM;
+}
+
+static uint32_t *lookup_slot(const struct lookup *lookup, const struct qry_selection *plan,
+                             const struct qry_matcher_key *key)
+{
+    size_t i = (size_t)key->whole.lo & lookup->mask;
+    while (lookup->slots[i] != 0 && !qry_matcher_key_eq(&plan[lookup->slots[i] - 1].key, key))
+        i = (i + 1) & lookup->mask;
+    return &lookup->slots[i];
+}
+
+static enum nx_err plan_selections(struct nx_arena *arena, const struct qry_select *const *sorted,
+                                   size_t count, struct qry_selection *plan, size_t *planned)
+{
+    struct lookup lookup;
+    enum nx_err err = lookup_init(&lookup, arena, count);
+    for (size_t i = 0; i < count && err == NX_OK; i++) {
         const struct qry_select *s = sorted[i];
-        struct qry_selection *found = NULL;
-        for (size_t j = 0; j < n && !found; j++)
-            if (same_matchers(&plan[j], s) && s->min_t <= plan[j].max_t)
-                found = &plan[j];
-        if (found) {
+        struct qry_matcher_key key;
+        if ((err = qry_matcher_key_init(arena, s->matchers, s->matcher_count, &key)))
+            return err;
+        uint32_t *slot = lookup_slot(&lookup, plan, &key);
+        struct qry_selection *found = *slot > 0 ? &plan[*slot - 1] : NULL;
+        if (found && s->min_t <= found->max_t) {
             if (s->max_t > found->max_t)
                 found->max_t = s->max_t;
             continue;
         }
-        plan[n++] = (struct qry_selection){.matchers = s->matchers,
-                                           .matcher_count = s->matcher_count,
-                                           .min_t = s->min_t,
-                                           .max_t = s->max_t};
+        if (*planned == QRY_SELECTIONS_MAX)
+            return NX_ERR_LIMIT;
+        plan[(*planned)++] = (struct qry_selection){.matchers = s->matchers,
+                                                    .matcher_count = s->matcher_count,
+                                                    .key = key,
+                                                    .min_t = s->min_t,
+                                                    .max_t = s->max_t};
+        *slot = (uint32_t)*planned;
     }
+    return err;
+}
+
+enum nx_err qry_selection_plan(struct nx_arena *arena, const struct qry_select *selects,
+                               size_t count, struct qry_selection **out, size_t *out_count,
+                               struct nx_fail *fail)
+{
+    size_t most = count < QRY_SELECTIONS_MAX ? count : QRY_SELECTIONS_MAX;
+    const struct qry_select **sorted = nx_arena_array(arena, count + 1, sizeof *sorted);
+    struct qry_selection *plan = nx_arena_array(arena, most + 1, sizeof *plan);
+    size_t planned = 0;
+    if (!sorted || !plan)
+        return nx_fail_set(fail, NX_ERR_NOMEM, "%s", nx_err_text(NX_ERR_NOMEM));
+    for (size_t i = 0; i < count; i++)
+        sorted[i] = &selects[i];
+    if (count > 1)
+        qsort(sorted, count, sizeof *sorted, by_time);
+    enum nx_err err = plan_selections(arena, sorted, count, plan, &planned);
+    if (err == NX_ERR_LIMIT)
+        return nx_fail_set(fail, err,
+                           "the query selects more than %d different sets of series or times",
+                           QRY_SELECTIONS_MAX);
+    if (err)
+        return nx_fail_set(fail, err, "%s", nx_err_text(err));
     *out = plan;
-    *out_count = n;
+    *out_count = planned;
     return NX_OK;
 }
 
 /* --- reading --- */
 
+/* Of the groups that hold what is selected the one that holds least else. */
 static const struct group *find_group(const struct qry_cluster_source *source,
-                                      const struct qry_select *select)
+                                      const struct qry_select *select,
+                                      const struct qry_matcher_key *key)
 {
     const struct group *best = NULL;
     for (size_t i = 0; i < source->count; i++) {
         const struct qry_selection *s = source->groups[i].selection;
         if (select->min_t < s->min_t || select->max_t > s->max_t ||
-            !all_among(s->matchers, s->matcher_count, select->matchers, select->matcher_count))
+            !qry_matcher_key_within(&s->key, key))
             continue;
-        if (!best || s->matcher_count > best->selection->matcher_count)
+        if (!best || s->key.count > best->selection->key.count)
             best = &source->groups[i];
     }
     return best;
@@ -109,11 +131,16 @@ static enum nx_err source_select(struct qry_source *base, const struct qry_selec
                                  struct qry_series **series, size_t *count, struct nx_fail *fail)
 {
     struct qry_cluster_source *source = (struct qry_cluster_source *)base;
-    const struct group *group = find_group(source, select);
+    struct qry_matcher_key key;
+    enum nx_err err =
+        qry_matcher_key_init(source->arena, select->matchers, select->matcher_count, &key);
+    if (err)
+        return err;
+    const struct group *group = find_group(source, select, &key);
     if (!group)
         return nx_fail_set(fail, NX_ERR_INTERNAL, "a selector was evaluated that was not fetched");
     const struct qry_fetched *fetched = &group->fetched;
-    bool filter = !same_matchers(group->selection, select);
+    bool filter = !qry_matcher_key_eq(&group->selection->key, &key);
     struct qry_series *found = nx_arena_array(source->arena, fetched->count + 1, sizeof *found);
     if (!found)
         return NX_ERR_NOMEM;

@@ -35,6 +35,7 @@ struct qry_fanout {
     size_t member_count;
     struct call *calls; /* member_count a request */
     size_t pending;
+    size_t complete; /* requests from the first on that are */
     size_t bytes;
     const struct call *in_frame; /* whose on_frame is running: its own answer ends it */
     bool finishing;
@@ -57,12 +58,12 @@ static bool request_complete(struct qry_fanout *f, size_t request, uint32_t *mis
     return qry_is_complete(f->view, f->answered, missing);
 }
 
+/* What was complete stays so: each request is looked at until it is, in their order. */
 static bool all_complete(struct qry_fanout *f)
 {
-    for (size_t i = 0; i < f->options.request_count; i++)
-        if (!request_complete(f, i, NULL))
-            return false;
-    return true;
+    while (f->complete < f->options.request_count && request_complete(f, f->complete, NULL))
+        f->complete++;
+    return f->complete == f->options.request_count;
 }
 
 /* Errors that another replica would answer in the same way. */
@@ -283,7 +284,9 @@ static void send_call(struct call *call)
         err = nx_rpc_call(f->options.client, &options, &call->rpc);
     nx_buf_release(&body);
     if (err)
-        set_outcome(call, err, NULL);
+        set_outcome(call, err,
+                    err == NX_ERR_TOO_LARGE ? "a selector is too long for a call to an ingester"
+                                            : NULL);
     else
         f->pending++;
 }
