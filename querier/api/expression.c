@@ -31,7 +31,10 @@ static bool render(struct qry_job *op, struct qry_json *json, bool tree)
         qry_print_json(&text, expr);
     else
         qry_print_pretty(&text, expr);
-    if (nx_buf_err(&text) != NX_OK)
+    if (nx_buf_err(&text) == NX_ERR_TOO_LARGE)
+        qry_job_fail(op, QRY_API_EXECUTION, "the printed expression is larger than %zu MiB",
+                     MAX_PRINT_BYTES >> 20);
+    else if (nx_buf_err(&text) != NX_OK)
         qry_job_fail_err(op, nx_buf_err(&text), NULL);
     else if (tree)
         qry_json_raw(json, nx_buf_view(&text));

@@ -136,6 +136,39 @@ static void print_at(struct nx_buf *out, const struct qry_modifiers *mod)
     }
 }
 
+static bool is_compound(const struct qry_duration *d)
+{
+    if (d->wrapped)
+        return false;
+    if (d->op == QRY_DUR_NEG || d->op == QRY_DUR_POS)
+        return is_compound(d->rhs);
+    return d->lhs && d->op != QRY_DUR_MIN_OF && d->op != QRY_DUR_MAX_OF;
+}
+
+/* The signs that its text begins with; 2 for a parenthesis without one. */
+static int leading_signs(const struct qry_duration *d)
+{
+    int signs = 0;
+    for (; !d->wrapped; d = d->lhs) {
+        for (; !d->wrapped && (d->op == QRY_DUR_NEG || d->op == QRY_DUR_POS); d = d->rhs)
+            signs++;
+        if (!is_compound(d))
+            break;
+    }
+    if (d->wrapped)
+        return signs == 0 ? 2 : signs;
+    return signs + (d->op == QRY_DUR_LITERAL && d->seconds < 0);
+}
+
+/* Operators that are not in parentheses belong to an offset only behind two signs or a parenthesis;
+ * else they would be operators of the selector. Prometheus prints such text all the same. */
+static void print_signs(struct nx_buf *out, const struct qry_duration *d)
+{
+    if (is_compound(d))
+        for (int signs = leading_signs(d); signs < 2; signs++)
+            nx_buf_append_char(out, '+');
+}
+
 static void print_offset(struct nx_buf *out, const struct qry_modifiers *mod)
 {
     if (!mod->offset)
@@ -144,6 +177,7 @@ static void print_offset(struct nx_buf *out, const struct qry_modifiers *mod)
     if (mod->offset->op != QRY_DUR_LITERAL) {
         if (mod->operator_follows && mod->offset->wrapped)
             nx_buf_append_char(out, '+');
+        print_signs(out, mod->offset);
         print_duration(out, mod->offset);
         return;
     }

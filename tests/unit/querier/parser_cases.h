@@ -113,6 +113,12 @@
     VALID("m offset (1h) * 2 @ 5 * 2", "m offset (1h) * 2 @ 5.000 * 2")                                    \
     VALID("a - -m offset - -step() smoothed ^ 2", "a - -m offset --step() smoothed ^ 2")                   \
     VALID("m offset (1h) @ 5 == 2", "m @ 5.000 offset (1h) == 2")                                          \
+    VALID("m offset --1 + 2", "m offset ++1 + 2")                                                          \
+    VALID("m offset +-1^2", "m offset +-1 ^ 2")                                                            \
+    VALID("m offset -+max_of(1,2)/3", "m offset +-max_of(1, 2) / 3")                                       \
+    VALID("m offset --0-15m or n", "m offset ++0 - 15m or n")                                              \
+    VALID("m offset ++(1)*2", "m offset (1) * 2")                                                          \
+    VALID("m offset +-(1)*2", "m offset +-(1) * 2")                                                        \
     VALID("m offset +(1h) % n", "m offset +(1h) % n")                                                      \
     VALID("m offset -(1h) + n", "m offset -(1h) + n")                                                      \
     VALID("m offset step() ^ n", "m offset step() ^ n")                                                    \
