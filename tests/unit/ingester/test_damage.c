@@ -331,7 +331,7 @@ static void block_with_any_byte_changed_is_an_error_or_right(void **state)
     fixture_release(&fixture);
 }
 
-static void damaged_block_is_left_out_at_start_and_the_rest_served(void **state)
+static void damaged_block_at_start_fails_its_time_and_the_rest_is_served(void **state)
 {
     (void)state;
     struct fixture fixture;
@@ -340,12 +340,22 @@ static void damaged_block_is_left_out_at_start_and_the_rest_served(void **state)
     fixture_open(&fixture);
     push_number(&fixture, 0);
     flush_all(&fixture);
-    push_number(&fixture, 1);
+    push_number(&fixture, 3 * 3600 * 1000);
     char *path = find_file(fixture.dir, "block.nxb");
     fixture_close(&fixture);
     file_write(path, "rubbish", 7);
     fixture_open(&fixture);
     select_series(&fixture, "t", INT64_MIN, INT64_MAX, &got, NX_MATCH_EQ, "__name__", "s1", -1);
+    assert_int_equal(got.err, NX_ERR_CORRUPT);
+    got_release(&got);
+    select_series(&fixture, "other", INT64_MIN, INT64_MAX, &got, NX_MATCH_EQ, "__name__", "s1", -1);
+    assert_int_equal(got.err, NX_OK);
+    got_release(&got);
+    int64_t later = 0;
+    const char *name = strstr(path, "/blocks/");
+    assert_non_null(name);
+    assert_int_equal(sscanf(name, "/blocks/t/%*d-%" SCNd64 "-", &later), 1);
+    select_series(&fixture, "t", later, INT64_MAX, &got, NX_MATCH_EQ, "__name__", "s1", -1);
     assert_int_equal(got.err, NX_OK);
     assert_int_equal(got.count, 1);
     got_release(&got);
@@ -361,7 +371,7 @@ int main(void)
         cmocka_unit_test(log_with_any_byte_changed_keeps_the_rest),
         cmocka_unit_test(log_of_garbage_starts_empty),
         cmocka_unit_test(block_with_any_byte_changed_is_an_error_or_right),
-        cmocka_unit_test(damaged_block_is_left_out_at_start_and_the_rest_served),
+        cmocka_unit_test(damaged_block_at_start_fails_its_time_and_the_rest_is_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
