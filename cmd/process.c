@@ -158,11 +158,34 @@ static void abandon(struct cmd_process *process)
 
 /* --- reload --- */
 
-/* The last check of a reload: where the ring refuses the new members, nothing is taken over. */
+static enum nx_err read_overrides(struct cmd_process *process, const char *path,
+                                  struct nx_fail *fail)
+{
+    struct nx_overrides_draft *draft;
+    enum nx_err err = nx_overrides_read(path, &draft, fail);
+    if (err)
+        return err;
+    nx_overrides_draft_free(process->next_overrides);
+    process->next_overrides = draft;
+    return NX_OK;
+}
+
+static void take_overrides(struct cmd_process *process)
+{
+    nx_overrides_take(process->overrides, process->next_overrides);
+    process->next_overrides = NULL;
+}
+
+/* The last check of a reload: where the overrides have a mistake or the ring refuses the new
+ * members, nothing is taken over. */
 static enum nx_err take_members(void *user, const struct nx_config_draft *draft,
                                 struct nx_fail *fail)
 {
     struct cmd_process *process = user;
+    enum nx_err err =
+        read_overrides(process, nx_config_draft_text(draft, "tenants.overrides-file"), fail);
+    if (err)
+        return err;
     const char *members = nx_config_draft_text(draft, "ring.members");
     if (!*members)
         members = process->settings.implied_members;
@@ -202,10 +225,15 @@ static void wait_paused(struct cmd_process *process, size_t count)
 static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fail,
                                 struct nx_buf *ignored)
 {
-    enum nx_err err = nx_config_reload(process->config, process->config_path, ignored, fail);
-    if (!err)
-        nx_log_set_level(process->root_log, (enum nx_log_level)process->settings.log_level);
-    return err;
+    /* without a configuration file the overrides are all that can have changed */
+    enum nx_err err = process->config_path
+                          ? nx_config_reload(process->config, process->config_path, ignored, fail)
+                          : read_overrides(process, process->settings.overrides_file, fail);
+    if (err)
+        return err;
+    take_overrides(process);
+    nx_log_set_level(process->root_log, (enum nx_log_level)process->settings.log_level);
+    return NX_OK;
 }
 
 static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fail,
@@ -238,7 +266,7 @@ static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fai
 enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail,
                                struct nx_buf *ignored)
 {
-    if (!process->config_path)
+    if (!process->config_path && !*process->settings.overrides_file)
         return nx_fail_set(fail, NX_ERR_CONFIG,
                            "started without --config: there is no file to read again");
     enum nx_err err = apply_paused(process, fail, ignored);
@@ -322,8 +350,14 @@ static enum nx_err configure(struct cmd_process *process, int argc, char **argv,
     if (!err)
         err = cmd_settings_complete(process->roles, &process->settings, &process->arena, fail);
     if (!err)
-        nx_config_on_reload(process->config, take_members, process);
-    return err;
+        err = nx_overrides_new(&process->overrides);
+    if (!err)
+        err = read_overrides(process, process->settings.overrides_file, fail);
+    if (err)
+        return err;
+    take_overrides(process);
+    nx_config_on_reload(process->config, take_members, process);
+    return NX_OK;
 }
 
 static enum nx_err open_observability(struct cmd_process *process)
@@ -440,6 +474,7 @@ static enum nx_err open_ingester(struct cmd_process *process, struct nx_fail *fa
         return NX_OK;
     struct ing_deps deps = {
         .settings = &process->settings.ing,
+        .overrides = process->overrides,
         .node_name = process->settings.node_name,
         .partitions = (uint32_t)process->settings.ring_partitions,
         .workers = process->workers,
@@ -602,6 +637,8 @@ static void close_process(struct cmd_process *process)
     nx_log_free(process->root_log);
     nx_free(process->clients);
     nx_free(process->client_closes);
+    nx_overrides_draft_free(process->next_overrides);
+    nx_overrides_free(process->overrides);
     nx_config_free(process->config);
 }
 

@@ -15,6 +15,8 @@ struct cmd_process {
     char cluster[192];       /* NAME/PARTITIONS/REPLICATION-FACTOR, as each RPC names it */
     struct nx_arena arena;
     struct nx_config *config;
+    struct nx_overrides *overrides;
+    struct nx_overrides_draft *next_overrides; /* read, and to be taken with the settings */
     const struct nx_clock *clock;
     struct nx_log *root_log;
     struct nx_log *log;

@@ -36,6 +36,7 @@ struct cmd_settings {
     int log_level; /* enum nx_log_level */
     int log_format;
     bool multitenancy;
+    const char *overrides_file;
     const char *implied_members; /* of a single process without ring.members; else NULL */
 
     struct dist_settings dist;

@@ -1,23 +1,16 @@
-/* A run is scan, write, drop, retention, each step calling back on worker 0. A request for a flush
+/* A run is scan, write, drop, each step calling back on worker 0. A request for a flush
  * that comes while a run is under way waits for the next one, which begins at once. */
 #include "ingester/flush.h"
 
 #include <assert.h>
 
 #include "common/base/alloc.h"
-#include "ingester/retention.h"
+#include "ingester/compact/compactor.h"
+#include "ingester/pressure.h"
 
 #define TICK_MS 10000
+#define PRESSURE_TICK_MS 1000
 #define COLLECT_MS 600000
-
-struct request {
-    struct nx_task task; /* to worker 0 and back */
-    struct request *next;
-    struct ingester *ing;
-    struct nx_rpc_request *req;
-    struct nx_worker *home;
-    enum nx_err err;
-};
 
 struct ing_flush {
     struct ingester *ing;
@@ -29,15 +22,15 @@ struct ing_flush {
     enum nx_err run_err;
     uint64_t began_ns;
     int64_t collected_ms;
-    struct request *waiting; /* for the next run */
-    struct request *served;  /* by the one under way */
-    struct nx_job retention;
-    int64_t retention_ms; /* for the job: the setting may be reloaded while it runs */
+    int64_t looked_ms;
+    struct ing_flush_want *waiting; /* for the next run */
+    struct ing_flush_want *served;  /* by the one under way */
+    struct ing_pressure pressure;
     void (*stopped)(void *user);
     void *stopped_user;
 };
 
-static void begin(struct ing_flush *flush);
+static void begin(struct ing_flush *flush, bool force_oldest);
 
 enum nx_err ing_flush_new(struct ingester *ing, struct ing_flush **out)
 {
@@ -69,28 +62,20 @@ static void run_release(struct ing_flush_run *run)
     nx_arena_release(&run->arena);
 }
 
-static void request_answer(struct nx_task *task)
+static void want_done(struct nx_task *task)
 {
-    struct request *request = (struct request *)task;
-    if (request->err == NX_OK) {
-        struct nx_buf empty;
-        nx_buf_init(&empty, 16);
-        nx_rpc_reply(request->req, &empty);
-    } else {
-        nx_rpc_reply_error(request->req, request->err, nx_err_text(request->err));
-    }
-    ing_leave(request->ing);
-    nx_free(request);
+    struct ing_flush_want *want = (struct ing_flush_want *)task;
+    want->done(want);
 }
 
-static void answer_all(struct request *request, enum nx_err err)
+static void answer_all(struct ing_flush_want *want, enum nx_err err)
 {
-    while (request) {
-        struct request *next = request->next;
-        request->err = err;
-        request->task.run = request_answer;
-        nx_worker_reply(request->home, &request->task);
-        request = next;
+    while (want) {
+        struct ing_flush_want *next = want->next;
+        want->err = err;
+        want->task.run = want_done;
+        nx_worker_reply(want->home, &want->task);
+        want = next;
     }
 }
 
@@ -113,7 +98,7 @@ static void finish_stop(struct ing_flush *flush)
 
 static void run_end(struct ing_flush *flush)
 {
-    struct request *served = flush->served;
+    struct ing_flush_want *served = flush->served;
     double seconds = (double)(nx_now_ns(flush->ing->deps.clock) - flush->began_ns) / 1e9;
     if (flush->run.target_count > 0) {
         nx_metric_inc(flush->ing->metrics,
@@ -122,6 +107,7 @@ static void run_end(struct ing_flush *flush)
         nx_log(flush->ing->deps.log, NX_LOG_INFO, "windows flushed",
                NX_I("blocks", flush->run.target_count), NX_D("seconds", seconds),
                NX_E(flush->run_err));
+        ing_compactor_nudge(flush->ing->compactor);
     }
     run_release(&flush->run);
     flush->served = NULL;
@@ -130,44 +116,14 @@ static void run_end(struct ing_flush *flush)
     if (flush->stopped)
         finish_stop(flush);
     else if (flush->waiting)
-        begin(flush);
-}
-
-static struct ing_retention_rule retention_rule(void *user, struct nx_view tenant)
-{
-    (void)tenant;
-    const struct ing_flush *flush = user;
-    return (struct ing_retention_rule){.max_age_ms = flush->retention_ms};
-}
-
-static void retention_run(struct nx_job *job)
-{
-    struct ing_flush *flush = NX_OWNER(struct ing_flush, retention, job);
-    struct ing_retention_result result;
-    if (ing_retention_apply(flush->ing->blocks, nx_now_ms(flush->ing->deps.clock), retention_rule,
-                            flush, &result) == NX_OK)
-        nx_metric_add(flush->ing->metrics, ING_M_BLOCKS_DELETED, 0,
-                      (double)(result.too_old + result.too_large));
-}
-
-static void retention_done(struct nx_job *job)
-{
-    run_end(NX_OWNER(struct ing_flush, retention, job));
-}
-
-static void start_retention(struct ing_flush *flush)
-{
-    flush->retention = (struct nx_job){.run = retention_run, .done = retention_done};
-    flush->retention_ms = flush->ing->deps.settings->retention_ms;
-    if (nx_lane_submit(flush->ing->flush_lane, &flush->retention) != NX_OK)
-        run_end(flush);
+        begin(flush, false);
 }
 
 static void on_dropped(struct ing_flush_run *run, enum nx_err err)
 {
     /* a checkpoint that failed leaves the log longer, nothing else */
     (void)err;
-    start_retention(run->flush);
+    run_end(run->flush);
 }
 
 static void on_written(struct ing_flush_run *run, enum nx_err err)
@@ -181,7 +137,7 @@ static void on_written(struct ing_flush_run *run, enum nx_err err)
         /* what is in blocks stays in memory too, and the heads stay pinned: both cost memory only
          */
         flush->run_err = err;
-        start_retention(flush);
+        run_end(flush);
     }
 }
 
@@ -202,18 +158,21 @@ static void on_scanned(struct ing_flush_run *run, enum nx_err err)
         flush->collected_ms = now_ms;
         return;
     }
-    start_retention(flush);
+    run_end(flush);
 }
 
-static void begin(struct ing_flush *flush)
+static void begin(struct ing_flush *flush, bool force_oldest)
 {
     assert(!flush->running);
     flush->running = true;
     flush->began_ns = nx_now_ns(flush->ing->deps.clock);
     flush->served = flush->waiting;
     flush->waiting = NULL;
-    flush->run =
-        (struct ing_flush_run){.flush = flush, .ing = flush->ing, .force = flush->served != NULL};
+    flush->run = (struct ing_flush_run){.flush = flush,
+                                        .ing = flush->ing,
+                                        .wants = flush->served,
+                                        .force_oldest = force_oldest,
+                                        .deletions = ing_tombstones_last(flush->ing->tombstones)};
     nx_arena_init(&flush->run.arena, 0);
     flush->run_err = ing_flush_scan(&flush->run, on_scanned);
     if (flush->run_err != NX_OK)
@@ -223,8 +182,19 @@ static void begin(struct ing_flush *flush)
 static void on_tick(uv_timer_t *timer)
 {
     struct ing_flush *flush = timer->data;
-    if (!flush->running && !flush->stopped)
-        begin(flush);
+    int64_t now_ms = nx_now_ms(flush->ing->deps.clock);
+    if (flush->running || flush->stopped)
+        return;
+    if (ing_pressure_is_high(&flush->pressure, flush->ing->deps.settings->max_memory, now_ms)) {
+        nx_metric_inc(flush->ing->metrics, ING_M_PRESSURE_FLUSHES);
+        nx_log(flush->ing->deps.log, NX_LOG_WARN,
+               "memory is above its limit: the oldest windows go to blocks early",
+               NX_I("resident", flush->pressure.resident), NX_I("limit", flush->pressure.limit));
+        begin(flush, true);
+    } else if (now_ms - flush->looked_ms >= TICK_MS) {
+        flush->looked_ms = now_ms;
+        begin(flush, false);
+    }
 }
 
 enum nx_err ing_flush_start(struct ing_flush *flush)
@@ -234,7 +204,7 @@ enum nx_err ing_flush_start(struct ing_flush *flush)
         return nx_err_from_uv(rc);
     flush->timer.data = flush;
     flush->timer_open = true;
-    rc = uv_timer_start(&flush->timer, on_tick, TICK_MS, TICK_MS);
+    rc = uv_timer_start(&flush->timer, on_tick, PRESSURE_TICK_MS, PRESSURE_TICK_MS);
     return rc == 0 ? NX_OK : nx_err_from_uv(rc);
 }
 
@@ -247,18 +217,48 @@ void ing_flush_stop(struct ing_flush *flush, void (*done)(void *user), void *use
         finish_stop(flush);
 }
 
-static void request_run(struct nx_task *task)
+static void take_want(struct nx_task *task)
 {
-    struct request *request = (struct request *)task;
-    struct ing_flush *flush = request->ing->flush;
+    struct ing_flush_want *want = (struct ing_flush_want *)task;
+    struct ing_flush *flush = want->flush;
+    want->next = NULL;
     if (flush->stopped) {
-        answer_all(request, NX_ERR_CLOSED);
+        answer_all(want, NX_ERR_CLOSED);
         return;
     }
-    request->next = flush->waiting;
-    flush->waiting = request;
+    want->next = flush->waiting;
+    flush->waiting = want;
     if (!flush->running)
-        begin(flush);
+        begin(flush, false);
+}
+
+void ing_flush_ask(struct ing_flush *flush, struct ing_flush_want *want)
+{
+    want->flush = flush;
+    want->task.run = take_want;
+    nx_worker_reply(flush->worker, &want->task);
+}
+
+/* --- the RPC method --- */
+
+struct request {
+    struct ing_flush_want want; /* first */
+    struct ingester *ing;
+    struct nx_rpc_request *req;
+};
+
+static void request_done(struct ing_flush_want *want)
+{
+    struct request *request = (struct request *)want;
+    if (want->err == NX_OK) {
+        struct nx_buf empty;
+        nx_buf_init(&empty, 16);
+        nx_rpc_reply(request->req, &empty);
+    } else {
+        nx_rpc_reply_error(request->req, want->err, nx_err_text(want->err));
+    }
+    ing_leave(request->ing);
+    nx_free(request);
 }
 
 void ing_flush_handle(struct nx_rpc_request *req, void *user)
@@ -274,7 +274,8 @@ void ing_flush_handle(struct nx_rpc_request *req, void *user)
     }
     request->ing = ing;
     request->req = req;
-    request->home = nx_rpc_request_worker(req);
-    request->task.run = request_run;
-    nx_worker_reply(nx_workers_at(ing->deps.workers, 0), &request->task);
+    request->want = (struct ing_flush_want){.home = nx_rpc_request_worker(req),
+                                            .range = {.min_t = INT64_MIN, .max_t = INT64_MAX},
+                                            .done = request_done};
+    ing_flush_ask(ing->flush, &request->want);
 }

@@ -1,7 +1,7 @@
 /* Moving windows that have passed from memory to blocks, and what follows from it: series without
- * samples leave the heads, log segments that hold nothing else are replaced by a checkpoint, blocks
- * past retention go. One run at a time, driven on worker 0; shards are asked for a slice of series
- * at a time and never wait for the disk. */
+ * samples leave the heads, log segments that hold nothing else are replaced by a checkpoint. Above
+ * storage.max-memory the oldest windows go early. One run at a time, driven on worker 0; shards are
+ * asked for a slice of series at a time and never wait for the disk. */
 #ifndef ING_FLUSH_H
 #define ING_FLUSH_H
 
@@ -13,6 +13,20 @@ enum nx_err ing_flush_start(struct ing_flush *flush) NX_WARN_UNUSED;
 /* On worker 0: no new run begins; `done` when the running one has ended and the timer is closed. */
 void ing_flush_stop(struct ing_flush *flush, void (*done)(void *user), void *user);
 void ing_flush_free(struct ing_flush *flush);
+
+/* Somebody wants windows in blocks now. Belongs to the flush from the asking until `done`. */
+struct ing_flush_want {
+    struct nx_task task;
+    struct ing_flush_want *next;
+    struct ing_flush *flush;
+    struct nx_worker *home; /* where `done` is called */
+    struct nx_view tenant;  /* ptr NULL: all */
+    struct ing_range range;
+    enum nx_err err; /* whether the blocks are on disk */
+    void (*done)(struct ing_flush_want *want);
+};
+/* Any worker. What was in memory before the call is in blocks when `done` comes with NX_OK. */
+void ing_flush_ask(struct ing_flush *flush, struct ing_flush_want *want);
 
 /* The end of a window's wait (exposed for tests): whether it goes to a block now. All times ms. */
 struct ing_window_state {
@@ -57,9 +71,11 @@ struct ing_flush_run {
     struct ing_flush_target *targets;
     size_t target_count;
     uint64_t *before; /* one a shard: what is flushed was logged in segments before this */
-    bool force;
-    bool cut;      /* the logs are cut, the heads are pinned */
-    bool stopping; /* the blocks that are left are not written any more */
+    const struct ing_flush_want *wants; /* windows that are taken whether they are ripe or not */
+    bool force_oldest;                  /* and so are the oldest of all */
+    uint64_t deletions;                 /* that the heads' samples need not be read through */
+    bool cut;                           /* the logs are cut, the heads are pinned */
+    bool stopping;                      /* the blocks that are left are not written any more */
 };
 
 /* Finds the targets (asking all shards), then calls `next` on worker 0 with run->targets filled. */

@@ -146,16 +146,36 @@ static enum nx_err add_target(struct ing_flush_run *run, const struct found *ite
     return NX_OK;
 }
 
+static bool is_wanted(const struct ing_flush_run *run, const struct found *item)
+{
+    int64_t end = item->window + run->ing->rules.window_ms;
+    for (const struct ing_flush_want *want = run->wants; want; want = want->next)
+        if ((!want->tenant.ptr || nx_view_eq(want->tenant, item->tenant)) &&
+            item->window <= want->range.max_t && end > want->range.min_t)
+            return true;
+    return false;
+}
+
+static int64_t oldest_window(const struct found *items, size_t count)
+{
+    int64_t oldest = INT64_MAX;
+    for (size_t i = 0; i < count; i++)
+        oldest = items[i].window < oldest ? items[i].window : oldest;
+    return oldest;
+}
+
 static enum nx_err choose(struct ing_flush_run *run, const struct found *items, size_t count)
 {
     int64_t now_ms = nx_now_ms(run->ing->deps.clock);
+    int64_t oldest = oldest_window(items, count);
     size_t capacity = 0;
     for (size_t i = 0; i < count; i++) {
         struct ing_window_state state = {.end = items[i].window + run->ing->rules.window_ms,
                                          .newest_t = items[i].newest_t,
                                          .first_append_ms = items[i].first_append_ms,
                                          .last_append_ms = items[i].last_append_ms};
-        if (!run->force && !ing_window_is_ripe(&state, &run->ing->rules, now_ms))
+        bool forced = (run->force_oldest && items[i].window == oldest) || is_wanted(run, &items[i]);
+        if (!forced && !ing_window_is_ripe(&state, &run->ing->rules, now_ms))
             continue;
         enum nx_err err = add_target(run, &items[i], &capacity);
         if (err != NX_OK)

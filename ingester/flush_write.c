@@ -153,6 +153,7 @@ static enum nx_err writer_open(struct write *write, struct ing_flush_target *tar
                                   .max_t = target->max_t,
                                   .created_ms = nx_now_ms(ing->deps.clock),
                                   .generation = ing->generation,
+                                  .deletions = write->run->deletions,
                                   .positions = write->positions,
                                   .position_count = ing->shard_count};
     enum nx_err err = ing_block_set_tenant_dir(ing->blocks, target->tenant, &dir);

@@ -9,6 +9,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/rand.h"
+#include "ingester/compact/compactor.h"
 #include "ingester/datadir.h"
 #include "ingester/flush.h"
 #include "ingester/ingester_internal.h"
@@ -44,6 +45,8 @@ static enum nx_err register_methods(struct ingester *ing)
         {"select", ing_select_handle},     {"labels", ing_labels_handle},
         {"metadata", ing_metadata_handle}, {"exemplars", ing_exemplars_handle},
         {"status", ing_status_handle},     {"flush", ing_flush_handle},
+        {"delete", ing_delete_handle},     {"clean", ing_clean_handle},
+        {"compact", ing_compact_handle},   {"snapshot", ing_snapshot_handle},
     };
     ing->budget.max_bytes = (size_t)ing->deps.settings->max_inflight_bytes;
     ing->budget.retry_after_s = 1;
@@ -124,6 +127,22 @@ static enum nx_err open_shards(struct ingester *ing)
     return err;
 }
 
+/* The highest number that a block knows. */
+static uint64_t last_deletion(struct ing_block_set *blocks)
+{
+    struct ing_block_list list;
+    struct ing_range all = {.min_t = INT64_MIN, .max_t = INT64_MAX};
+    uint64_t last = 0;
+    if (ing_block_set_acquire(blocks, (struct nx_view){0}, all, &list) != NX_OK)
+        return 0;
+    for (size_t i = 0; i < list.count; i++) {
+        uint64_t number = ing_block_meta(list.blocks[i])->deletions;
+        last = number > last ? number : last;
+    }
+    ing_block_list_release(&list);
+    return last;
+}
+
 static enum nx_err open_directory(struct ingester *ing, struct nx_fail *fail)
 {
     const char *dir = ing->deps.settings->data_dir;
@@ -145,6 +164,9 @@ static enum nx_err recover(struct ingester *ing)
     ing_progress_begin(&ing->progress, ING_PHASE_BLOCKS, 0);
     enum nx_err err =
         ing_block_set_open(fs, ing->blocks_dir, ing->deps.log, ing->metrics, &ing->blocks);
+    if (err == NX_OK)
+        err = ing_tombstones_open(fs, ing->deps.settings->data_dir, last_deletion(ing->blocks),
+                                  ing->deps.log, ing->metrics, &ing->tombstones);
     if (err == NX_OK)
         err = open_shards(ing);
     if (err == NX_OK)
@@ -200,6 +222,8 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
     if (err == NX_OK)
         err = ing_flush_new(ing, &ing->flush);
     if (err == NX_OK)
+        err = ing_compactor_new(ing, &ing->compactor);
+    if (err == NX_OK)
         err = register_methods(ing);
     if (err != NX_OK) {
         if (fail && fail->code == NX_OK)
@@ -213,7 +237,8 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
 
 enum nx_err ing_start(struct ingester *ing)
 {
-    return ing_flush_start(ing->flush);
+    enum nx_err err = ing_flush_start(ing->flush);
+    return err == NX_OK ? ing_compactor_start(ing->compactor) : err;
 }
 
 uint64_t ing_incarnation(const struct ingester *ing)
@@ -294,12 +319,18 @@ static void on_poll(uv_timer_t *timer)
     uv_close((uv_handle_t *)timer, on_poll_closed);
 }
 
-static void on_flush_stopped(void *user)
+static void on_compactor_stopped(void *user)
 {
     struct stop *stop = user;
     uv_timer_init(nx_worker_loop(nx_workers_at(stop->ing->deps.workers, 0)), &stop->timer);
     stop->timer.data = stop;
     uv_timer_start(&stop->timer, on_poll, 0, DRAIN_POLL_MS);
+}
+
+static void on_flush_stopped(void *user)
+{
+    struct stop *stop = user;
+    ing_compactor_stop(stop->ing->compactor, on_compactor_stopped, stop);
 }
 
 void ing_stop(struct ingester *ing, void (*done)(void *user), void *user)
@@ -322,6 +353,7 @@ void ing_free(struct ingester *ing)
     nx_lane_free(ing->read_lane);
     nx_lane_free(ing->flush_lane);
     ing_flush_free(ing->flush);
+    ing_compactor_free(ing->compactor);
     for (uint32_t i = 0; i < ing->shard_count; i++) {
         struct ing_shard *shard = &ing->shards[i];
         ing_log_free(shard->log);
@@ -330,6 +362,7 @@ void ing_free(struct ingester *ing)
         nx_free(shard->dir);
     }
     nx_free(ing->shards);
+    ing_tombstones_free(ing->tombstones);
     ing_block_set_free(ing->blocks);
     nx_free(ing->wal_dir);
     nx_free(ing->blocks_dir);

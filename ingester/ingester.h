@@ -6,6 +6,7 @@
 #include "common/base/buf.h"
 #include "common/base/file.h"
 #include "common/config/config.h"
+#include "common/config/overrides.h"
 #include "common/ring/ring.h"
 
 struct ingester;
@@ -14,6 +15,9 @@ struct ingester;
 struct ing_settings {
     const char *data_dir;
     int64_t retention_ms;
+    int64_t retention_bytes; /* a tenant; 0: no limit */
+    int64_t compaction_rate; /* bytes a second; 0: no limit */
+    int64_t max_memory;      /* of the process; 0: three quarters of what there is */
     int64_t window_ms;       /* span of a block, 2 h */
     int64_t out_of_order_ms; /* how far behind a series' newest sample one is taken, 2 h */
     int64_t max_series;      /* of the process; beyond: refused with ERR_LIMIT -> 429 */
@@ -28,6 +32,7 @@ struct nx_setting_group ing_setting_group(struct ing_settings *settings);
 
 struct ing_deps {
     const struct ing_settings *settings;
+    struct nx_overrides *overrides; /* may be NULL */
     const char *node_name;
     uint32_t partitions;
     struct nx_workers *workers;

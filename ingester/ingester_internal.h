@@ -15,9 +15,12 @@
 #include "ingester/ingester.h"
 #include "ingester/metrics.h"
 #include "ingester/progress.h"
+#include "ingester/retention.h"
+#include "ingester/tombstone/tombstones.h"
 #include "ingester/wal/log.h"
 
 struct ing_flush;
+struct ing_compactor;
 
 struct ing_shard {
     struct ingester *ing;
@@ -46,7 +49,9 @@ struct ingester {
     struct nx_lane *read_lane;
     struct nx_lane *flush_lane;
     struct ing_block_set *blocks;
+    struct ing_tombstones *tombstones;
     struct ing_flush *flush;
+    struct ing_compactor *compactor;
     struct ing_progress progress;
     /* Requests and jobs in flight, and the start; ing_stop waits until there are none. */
     atomic_size_t active;
@@ -106,6 +111,16 @@ void ing_metadata_handle(struct nx_rpc_request *req, void *ing);
 void ing_exemplars_handle(struct nx_rpc_request *req, void *ing);
 void ing_status_handle(struct nx_rpc_request *req, void *ing);
 void ing_flush_handle(struct nx_rpc_request *req, void *ing);
+
+void ing_delete_handle(struct nx_rpc_request *req, void *ing);
+void ing_snapshot_handle(struct nx_rpc_request *req, void *ing);
+void ing_cardinality_handle(struct nx_rpc_request *req, void *ing);
+
+/* --- deletions (delete.c) --- */
+
+/* Forgets those that no block is read through any more and that no replica can lack: older than
+ * what is kept of the tenant. Blocking. */
+void ing_forget_deletions(struct ingester *ing, ing_retention_lookup lookup, void *user);
 
 /* Decoding into an arena; NULL for malformed bytes or without memory. */
 struct ing_pb {

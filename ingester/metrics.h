@@ -34,6 +34,18 @@ enum ing_metric {
     ING_M_BLOCKS_WRITTEN,
     ING_M_BLOCKS_DELETED,
     ING_M_BLOCKS_DAMAGED,
+    ING_M_COMPACTIONS,
+    ING_M_COMPACTION_FAILURES,
+    ING_M_COMPACTION_SECONDS,
+    ING_M_COMPACTED_BLOCKS,
+    ING_M_COMPACTED_BYTES,
+    ING_M_COMPACTED_SAMPLES,
+    ING_M_TOMBSTONES,
+    ING_M_TOMBSTONES_DAMAGED,
+    ING_M_DELETIONS,
+    ING_M_DELETED_SAMPLES,
+    ING_M_SNAPSHOTS,
+    ING_M_PRESSURE_FLUSHES,
     ING_M_SELECTS,
     ING_M_SELECT_ERRORS,
     ING_M_SELECT_SECONDS,
@@ -49,6 +61,8 @@ enum ing_refusal {
     ING_REFUSED_INVALID,
     ING_REFUSED_OTHER,
 };
+/* Why blocks went. */
+enum ing_block_end { ING_BLOCK_TOO_OLD, ING_BLOCK_OVER_SIZE };
 /* The refusal slot of a code. */
 enum ing_refusal ing_refusal_of(enum nx_err err);
 

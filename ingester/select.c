@@ -8,6 +8,7 @@
 
 #include "common/base/alloc.h"
 #include "ingester/ingester_internal.h"
+#include "ingester/tombstone/mask.h"
 
 #define SLICE_SERIES 1024
 #define FRAME_BYTES ((size_t)256 << 10)
@@ -43,6 +44,7 @@ struct select {
     struct ing_range range;
     struct ing_fan fan;
     struct select_part *parts;
+    struct ing_tombstone_list tombstones; /* of the tenant in the range */
     struct ing_block_list blocks;
     uint64_t began_ns;
     atomic_bool canceled;
@@ -54,6 +56,7 @@ struct select {
     size_t entry_count;
     size_t entry_capacity;
     bool collected;
+    bool told; /* of the deletions, in the first frame */
     size_t next_entry;
     uint64_t chunk_bytes;
     struct nx_buf frames[FRAMES_A_ROUND];
@@ -74,6 +77,7 @@ static void select_free(struct select *select)
     for (size_t i = 0; i < FRAMES_A_ROUND; i++)
         nx_buf_release(&select->frames[i]);
     ing_block_list_release(&select->blocks);
+    ing_tombstone_list_release(&select->tombstones);
     ing_matchers_release(select->matchers, select->matcher_count);
     nx_index_release(&select->index);
     nx_free(select->entries);
@@ -226,9 +230,15 @@ static enum nx_err collect_block(struct select *select, struct ing_block *block,
         ing_block_select(block, select->matchers, select->matcher_count, select->range, &iter);
     if (err == NX_OK) {
         int rc;
+        bool masked = ing_mask_applies(&select->tombstones, ing_block_meta(block));
         while ((rc = ing_block_iter_next(iter, &series)) == 1 && err == NX_OK) {
-            err = atomic_load(&select->canceled) ? NX_ERR_CANCELED
-                                                 : collect_series(select, &series, scratch);
+            if (masked)
+                err = ing_mask_chunks(&select->tombstones, ing_block_meta(block), series.labels,
+                                      &select->arena, series.chunks, &series.chunk_count);
+            if (atomic_load(&select->canceled))
+                err = NX_ERR_CANCELED;
+            if (err == NX_OK && series.chunk_count > 0)
+                err = collect_series(select, &series, scratch);
         }
         if (err == NX_OK)
             err = (enum nx_err)rc;
@@ -348,6 +358,52 @@ static enum nx_err frame_entry(struct frame *frame, struct ing_range range,
     return err;
 }
 
+static enum nx_err frame_deletion(struct frame *frame, const struct ing_tombstone *tombstone)
+{
+    Narthex__Deletion *deletion = nx_arena_alloc(&frame->arena, sizeof *deletion);
+    Narthex__Matcher *matchers =
+        nx_arena_array(&frame->arena, tombstone->matcher_count, sizeof *matchers);
+    Narthex__Matcher **list =
+        nx_arena_array(&frame->arena, tombstone->matcher_count, sizeof(Narthex__Matcher *));
+    uint8_t *id = nx_arena_alloc(&frame->arena, 16);
+    if (!deletion || !matchers || !list || !id)
+        return NX_ERR_NOMEM;
+    for (int i = 0; i < 8; i++) {
+        id[i] = (uint8_t)(tombstone->id.hi >> (8 * i));
+        id[8 + i] = (uint8_t)(tombstone->id.lo >> (8 * i));
+    }
+    for (size_t i = 0; i < tombstone->matcher_count; i++) {
+        matchers[i] = (Narthex__Matcher)NARTHEX__MATCHER__INIT;
+        matchers[i].type = (uint32_t)tombstone->matchers[i].type;
+        matchers[i].name = (char *)(uintptr_t)tombstone->matchers[i].name.ptr;
+        matchers[i].value = (char *)(uintptr_t)tombstone->matchers[i].value.ptr;
+        list[i] = &matchers[i];
+    }
+    *deletion = (Narthex__Deletion)NARTHEX__DELETION__INIT;
+    deletion->id = (ProtobufCBinaryData){.data = id, .len = 16};
+    deletion->matchers = list;
+    deletion->n_matchers = tombstone->matcher_count;
+    deletion->min_t = tombstone->range.min_t;
+    deletion->max_t = tombstone->range.max_t;
+    deletion->created_ms = tombstone->created_ms;
+    frame->message.deletions[frame->message.n_deletions++] = deletion;
+    return NX_OK;
+}
+
+static enum nx_err frame_deletions(struct select *select, struct frame *frame)
+{
+    const struct ing_tombstone_list *list = &select->tombstones;
+    enum nx_err err = NX_OK;
+    select->told = true;
+    frame->message.deletions =
+        nx_arena_array(&frame->arena, list->count, sizeof(Narthex__Deletion *));
+    if (!frame->message.deletions)
+        return NX_ERR_NOMEM;
+    for (size_t i = 0; i < list->count && err == NX_OK; i++)
+        err = frame_deletion(frame, list->items[i]);
+    return err;
+}
+
 static enum nx_err frame_build(struct select *select, struct nx_buf *out)
 {
     struct frame frame = {.message = NARTHEX__SELECT_FRAME__INIT,
@@ -360,6 +416,8 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
         nx_arena_array(&frame.arena, FRAME_SERIES_MAX, sizeof(Narthex__SelectSeries *));
     if (!frame.message.series)
         err = NX_ERR_NOMEM;
+    if (err == NX_OK && !select->told)
+        err = frame_deletions(select, &frame);
     while (err == NX_OK && select->next_entry < select->entry_count && frame.bytes < FRAME_BYTES &&
            frame.message.n_series < FRAME_SERIES_MAX)
         err = frame_entry(&frame, select->range, &select->entries[select->next_entry++]);
@@ -381,8 +439,11 @@ static void lane_run(struct nx_job *job)
         select->err = collect(select);
     select->collected = true;
     select->frame_count = 0;
+    if (select->request->labels_only)
+        select->told = true;
     while (select->err == NX_OK && select->frame_count < FRAMES_A_ROUND &&
-           select->next_entry < select->entry_count)
+           (select->next_entry < select->entry_count ||
+            (!select->told && select->tombstones.count > 0)))
         select->err = frame_build(select, &select->frames[select->frame_count++]);
 }
 
@@ -442,6 +503,11 @@ static void heads_done(struct ing_fan *fan)
 {
     struct select *select = NX_OWNER(struct select, fan, fan);
     enum nx_err err = fan->err;
+    struct nx_interval range = {.min_t = select->range.min_t, .max_t = select->range.max_t};
+    /* before the blocks: a deletion is forgotten once no block of the set needs it */
+    if (err == NX_OK)
+        err = ing_tombstones_acquire(select->ing->tombstones, nx_view_of(select->request->tenant),
+                                     range, &select->tombstones);
     if (err == NX_OK)
         err = ing_block_set_check_lost(select->ing->blocks, nx_view_of(select->request->tenant),
                                        select->range, &select->fail);

@@ -203,3 +203,8 @@ const struct nx_fs *nx_fs_posix(void)
     };
     return &fs;
 }
+
+enum nx_err nx_file_link(const char *from, const char *to)
+{
+    return link(from, to) == 0 ? NX_OK : nx_err_from_errno(errno);
+}

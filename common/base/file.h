@@ -55,6 +55,9 @@ void nx_dir_free(char **names, size_t count);
  * closed; NX_ERR_EXISTS where another process holds it. */
 enum nx_err nx_dir_lock(const char *path, int *fd) NX_WARN_UNUSED;
 
+/* A second name for a file on the same file system; NX_ERR_EXISTS where the name is taken. */
+enum nx_err nx_file_link(const char *from, const char *to) NX_WARN_UNUSED;
+
 /* "a/b" into a new string (nx_free), NULL without memory. */
 char *nx_path_join(const char *dir, const char *name);
 
