@@ -37,5 +37,10 @@ struct dist_stream {
 
 /* Remote write, 1.0 and 2.0 (docs/formats/remote-write.md). */
 extern const struct dist_stream dist_remote_write;
+/* Text (docs/formats/text.md): imported as it is, or pushed for a job as to a Pushgateway, whose
+ * grouping labels are the rest of the path. */
+extern const struct dist_stream dist_text_import;
+extern const struct dist_stream dist_text_push;
+extern const struct dist_stream dist_text_push_base64; /* the job's name is in base64 */
 
 #endif
