@@ -2,6 +2,7 @@
 #include "common/cxx/re2_shim.h"
 #include "querier/promql/functions.h"
 
+#define BYTES_OF_WORK 32 /* of a label value, as much work as a sample */
 #define REPLACE_GROUPS_MAX 128
 #define REPLACE_VALUE_MAX (1 << 20)
 
@@ -121,7 +122,8 @@ static enum nx_err replace_in_rows(struct qry_matrix *matrix, const struct nx_re
         nx_buf_clear(&value);
         expand(&value, replacement, regex, groups,
                count < REPLACE_GROUPS_MAX ? count : REPLACE_GROUPS_MAX);
-        err = set_label(matrix->ev, row, to, &value);
+        if ((err = set_label(matrix->ev, row, to, &value)) == NX_OK)
+            err = qry_work(matrix->ev, value.len / BYTES_OF_WORK);
         if (nx_view_eq(to, NX_LABEL_METRIC_NAME))
             row->drop_name = false;
     }
@@ -200,7 +202,7 @@ static enum nx_err join_in_rows(struct qry_matrix *matrix, const struct qry_call
         if (nx_view_eq(to, NX_LABEL_METRIC_NAME))
             row->drop_name = false;
         if (err == NX_OK)
-            err = qry_work(matrix->ev, 16);
+            err = qry_work(matrix->ev, 16 + value.len / BYTES_OF_WORK);
     }
     nx_buf_release(&value);
     return err;

@@ -348,9 +348,18 @@ void qry_print_matching(struct nx_buf *out, const struct qry_binary *binary)
         print_fill(out, "fill_right", matching->fill_rhs);
 }
 
+bool qry_is_base_infinity(const struct qry_binary *binary)
+{
+    return binary->op == QRY_OP_POW && binary->lhs->kind == QRY_NODE_NUMBER &&
+           isinf(binary->lhs->number.value) && !signbit(binary->lhs->number.value);
+}
+
 static void print_binary(struct nx_buf *out, const struct qry_binary *binary)
 {
-    qry_print(out, binary->lhs);
+    if (qry_is_base_infinity(binary))
+        nx_buf_append_str(out, "Inf");
+    else
+        qry_print(out, binary->lhs);
     nx_buf_printf(out, " %s", qry_op_text(binary->op));
     qry_print_matching(out, binary);
     nx_buf_append_char(out, ' ');

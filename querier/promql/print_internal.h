@@ -7,6 +7,10 @@
 
 /* " bool on (a) group_left (b) fill (0)", with a leading blank for each part. */
 void qry_print_matching(struct nx_buf *out, const struct qry_binary *binary);
+/* Infinity as the base of a power is written without its sign, which would apply to the power. The
+ * one place, beside print_signs in print.c, where Prometheus prints what it would read otherwise.
+ */
+bool qry_is_base_infinity(const struct qry_binary *binary);
 /* "sum by (a) ": the operator and its grouping. */
 void qry_print_aggregate_head(struct nx_buf *out, const struct qry_aggregate *aggregate);
 /* "[5m:1m] @ 1.000 offset 5m" */

@@ -56,7 +56,12 @@ static void pretty_binary(struct nx_buf *out, const struct qry_binary *binary, s
 {
     struct place inner = {.level = place.level + 1, .indented = place.indented};
 
-    pretty(out, binary->lhs, inner);
+    if (qry_is_base_infinity(binary)) {
+        indent(out, inner);
+        nx_buf_append_str(out, "Inf");
+    } else {
+        pretty(out, binary->lhs, inner);
+    }
     nx_buf_append_char(out, '\n');
     indent(out, at(place.level));
     nx_buf_append_str(out, qry_op_text(binary->op));

@@ -22,6 +22,10 @@
     VALID("1e-7", "0.0000001")                                                                             \
     VALID("inf + NAN", "+Inf + NaN")                                                                       \
     VALID("-iNf", "-Inf")                                                                                  \
+    VALID("inf ^ 2", "Inf ^ 2")                                                                            \
+    VALID("2 ^ inf", "2 ^ +Inf")                                                                           \
+    VALID("-inf ^ -inf", "-Inf ^ -Inf")                                                                    \
+    VALID("+Inf ^ 2", "+Inf ^ 2")                                                                          \
     /* durations: section 1.5 */                                                                           \
     VALID("90m", "1h30m")                                                                                  \
     VALID("1y2w3d4h5m6s7ms", "382d4h5m6s7ms")                                                              \
