@@ -12,6 +12,7 @@
 #include "ingester/compact/compactor.h"
 #include "ingester/datadir.h"
 #include "ingester/flush.h"
+#include "ingester/import.h"
 #include "ingester/ingester_internal.h"
 #include "ingester/open.h"
 
@@ -225,6 +226,8 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
         err = ing_compactor_new(ing, &ing->compactor);
     if (err == NX_OK)
         err = register_methods(ing);
+    if (err == NX_OK)
+        err = ing_import_open(ing);
     if (err != NX_OK) {
         if (fail && fail->code == NX_OK)
             nx_fail_set(fail, err, "ingester: %s", nx_err_text(err));
@@ -284,6 +287,7 @@ static void on_logs_closed(struct ing_fan *fan)
     nx_lane_free(ing->read_lane);
     nx_lane_free(ing->flush_lane);
     ing->read_lane = ing->flush_lane = NULL;
+    ing_import_close(ing);
     nx_free(stop->fan.slots);
     nx_free(stop);
     done(user);
@@ -352,6 +356,7 @@ void ing_free(struct ingester *ing)
         return;
     nx_lane_free(ing->read_lane);
     nx_lane_free(ing->flush_lane);
+    ing_import_close(ing);
     ing_flush_free(ing->flush);
     ing_compactor_free(ing->compactor);
     for (uint32_t i = 0; i < ing->shard_count; i++) {

@@ -48,6 +48,7 @@ struct ingester {
     struct nx_http_budget budget;
     struct nx_lane *read_lane;
     struct nx_lane *flush_lane;
+    struct nx_lane *import_lane;
     struct ing_block_set *blocks;
     struct ing_tombstones *tombstones;
     struct ing_flush *flush;

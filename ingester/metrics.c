@@ -116,6 +116,9 @@ const struct nx_metric_desc ing_metric_table[] = {
                               .help = "Blocks deleted by retention, by what they were beyond.",
                               .label = "reason",
                               .values = block_ends},
+    [ING_M_BLOCKS_IMPORTED] = {.kind = NX_COUNTER,
+                               .name = "narthex_ingester_blocks_imported_total",
+                               .help = "Blocks taken over from narthex tool import."},
     [ING_M_BLOCKS_DAMAGED] = {.kind = NX_COUNTER,
                               .name = "narthex_ingester_blocks_damaged_total",
                               .help =
