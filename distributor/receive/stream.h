@@ -42,5 +42,7 @@ extern const struct dist_stream dist_remote_write;
 extern const struct dist_stream dist_text_import;
 extern const struct dist_stream dist_text_push;
 extern const struct dist_stream dist_text_push_base64; /* the job's name is in base64 */
+/* Influx line protocol (docs/formats/influx.md). */
+extern const struct dist_stream dist_influx;
 
 #endif

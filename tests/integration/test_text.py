@@ -93,3 +93,16 @@ def test_bad_input_is_told(single, path, body, text):
 def test_metrics_itself_is_still_there(single):
     assert "narthex_http_connections" in single.get("/metrics").text
     assert post(single, "/metrics", "up 1\n").status == 405
+
+
+@pytest.mark.parametrize("path", ["/write", "/api/v2/write"])
+def test_influx_lines(single, path):
+    now = int(time.time())
+    name = f"line{len(path)}"
+    body = f"{name},host=web\\ 1 usage=12.5,up=true,note=\"x\" {now - 10}\n{name},host=web\\ 1 usage=13 {now}\n"
+    assert post(single, f"{path}?precision=s&db=shop", body).status == 204
+    labels = (("db", "shop"), ("host", "web 1"))
+    assert values(single, f"{name}_usage") == {(("__name__", f"{name}_usage"), *labels): ["12.5", "13"]}
+    assert values(single, f"{name}_up") == {(("__name__", f"{name}_up"), *labels): ["1"]}
+    answer = post(single, path, f"{name} usage=1\n{name} usage\n")
+    assert answer.status == 400 and "line 2" in answer.text
