@@ -290,7 +290,10 @@ enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
     }
     if (settings->heartbeat_timeout_ms <= settings->heartbeat_interval_ms)
         return nx_fail_set(fail, NX_ERR_CONFIG,
-                           "ring.heartbeat-timeout: must be longer than ring.heartbeat-interval");
+                           "ring.heartbeat-timeout: expected more than ring.heartbeat-interval "
+                           "(%lldms), got %lldms",
+                           (long long)settings->heartbeat_interval_ms,
+                           (long long)settings->heartbeat_timeout_ms);
     if (settings->workers == 0) {
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         settings->workers = cpus > 0 ? cpus : 1;

@@ -13,6 +13,12 @@ enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_
                              struct nx_fail *fail)
 {
     enum nx_err err = fs->mkdir(fs, dir);
+    if (err == NX_ERR_EXISTS)
+        return nx_fail_set(fail, err, "storage.data-dir %s: expected a directory, got a file", dir);
+    if (err == NX_ERR_NOT_FOUND)
+        return nx_fail_set(
+            fail, err, "storage.data-dir %s: expected a directory, or a name in one that exists",
+            dir);
     if (err != NX_OK)
         return nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
     err = nx_dir_lock(dir, lock_fd);

@@ -2,6 +2,7 @@
  * everything slow (opening, removing) happens outside. */
 #include "ingester/block/block_set.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,7 +233,9 @@ static enum nx_err open_one(struct ing_block_set *set, const char *tenant, const
 
 static int name_cmp(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    const char *left = *(char *const *)a, *right = *(char *const *)b;
+    assert(left && right);
+    return strcmp(left, right);
 }
 
 static struct ing_block *find_open(const struct ing_block_set *set, size_t from, const char *path)
