@@ -426,7 +426,9 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
     for (; first < select->next_entry; first++)
         unload_runs(&select->entries[first]);
     if (err == NX_ERR_LIMIT)
-        nx_fail_set(&select->fail, err, "the select would fetch more than %llu bytes of chunks",
+        nx_fail_set(&select->fail, err,
+                    "the select would fetch more than %llu bytes of chunks "
+                    "(query.max-fetched-bytes)",
                     (unsigned long long)select->request->max_chunk_bytes);
     nx_arena_release(&frame.arena);
     return err;
