@@ -115,7 +115,8 @@ def difference(want, got, path="answer"):
     if want == "<any>" and got is not None:
         return None
     if isinstance(want, str) and want.startswith("<re:") and want.endswith(">"):
-        return None if isinstance(got, str) and re.fullmatch(want[4:-1], got, re.S) else f"{path}: {got!r} is not {want}"
+        matches = isinstance(got, str) and re.fullmatch(want[4:-1], got, re.S)
+        return None if matches else f"{path}: {got!r} is not {want}"
     if isinstance(want, Number) != isinstance(got, Number) or type(want) is not type(got):
         return f"{path}: expected {want!r}, got {got!r}"
     if isinstance(want, dict):

@@ -156,7 +156,7 @@ def limited(tmp_path, remote_pb2):
     ("--query.max-query-bytes=1KiB", "1 + " * 500 + "1", {}, 400, "bad_data", "(query.max-query-bytes)"),
 ])
 def test_limit_is_named(limited, flag, query, params, status, kind, text):
-    """Statuses are Prometheus's: 422 for what an evaluation runs into, 503 for its time, 400 for what the request says."""
+    """Statuses are Prometheus's: 422 for what an evaluation runs into, 503 for its time, 400 for what a request says."""
     node = limited(flag)
     answer = node.post("/api/v1/query_range", {"query": query, "start": START / 1000, "end": END / 1000,
                                                "step": INTERVAL // 1000, **params})
