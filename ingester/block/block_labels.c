@@ -330,6 +330,17 @@ enum nx_err ing_block_labels_pair(struct ing_block_labels *labels, struct nx_vie
     return NX_ERR_NOT_FOUND;
 }
 
+uint64_t ing_block_labels_bytes(const struct ing_block_labels *labels)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < labels->page_count; i++) {
+        struct nx_cursor cur = nx_cursor_of(
+            nx_view_make(labels->section.ptr + page_offset(labels, i), ING_PAGE_REF_BYTES));
+        bytes += ing_page_ref_read(&cur).stored;
+    }
+    return bytes;
+}
+
 /* --- writing --- */
 
 struct tables {

@@ -40,6 +40,8 @@ enum nx_err ing_block_labels_pair(struct ing_block_labels *labels, struct nx_vie
 /* Name and value of a pair, valid until trim or release. */
 enum nx_err ing_block_labels_text(struct ing_block_labels *labels, uint32_t pair,
                                   struct nx_label *out) NX_WARN_UNUSED;
+/* What its pages take in the file. */
+uint64_t ing_block_labels_bytes(const struct ing_block_labels *labels);
 
 /* --- writing --- */
 

@@ -104,6 +104,17 @@ enum nx_err ing_block_lists_add(struct ing_block_lists *lists, uint32_t pair, ro
     return add_list(list, lists->series, set);
 }
 
+uint64_t ing_block_lists_bytes(const struct ing_block_lists *lists)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < lists->page_count; i++) {
+        struct nx_cursor cur = nx_cursor_of(nx_view_make(
+            lists->section.ptr + HEAD_BYTES + (size_t)i * PAGE_BYTES, ING_PAGE_REF_BYTES));
+        bytes += ing_page_ref_read(&cur).stored;
+    }
+    return bytes;
+}
+
 /* --- writing --- */
 
 static void put_list(struct nx_buf *raw, struct nx_buf *scratch, const uint32_t *series,

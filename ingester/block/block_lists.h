@@ -26,6 +26,8 @@ void ing_block_lists_release(struct ing_block_lists *lists);
 /* Adds the series of a pair to the set. Cheapest in ascending order of pairs. */
 enum nx_err ing_block_lists_add(struct ing_block_lists *lists, uint32_t pair,
                                 roaring_bitmap_t *set) NX_WARN_UNUSED;
+/* What its pages take in the file. */
+uint64_t ing_block_lists_bytes(const struct ing_block_lists *lists);
 
 /* --- writing --- */
 

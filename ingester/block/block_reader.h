@@ -27,6 +27,20 @@ uint64_t ing_block_size(const struct ing_block *block);
 /* Checks every checksum. */
 enum nx_err ing_block_verify(struct ing_block *block) NX_WARN_UNUSED;
 
+/* Where the bytes of the file are. */
+struct ing_block_sizes {
+    uint64_t values; /* and histograms */
+    uint64_t times;
+    uint64_t series;
+    uint64_t labels;
+    uint64_t lists;
+    uint64_t tables; /* sections, table of contents, footer */
+    uint64_t time_columns;
+    uint64_t bundles;
+    uint64_t label_pairs;
+};
+enum nx_err ing_block_sizes(struct ing_block *block, struct ing_block_sizes *out) NX_WARN_UNUSED;
+
 /* One matching series. */
 struct ing_block_series {
     struct nx_series_id id;

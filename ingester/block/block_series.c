@@ -251,3 +251,16 @@ enum nx_err ing_block_bundles_data(struct ing_block_bundles *bundles, const stru
     *out = nx_view_make(data->ptr + piece->offset, (size_t)piece->len);
     return NX_OK;
 }
+
+void ing_block_bundles_bytes(const struct ing_block_bundles *bundles, uint64_t *series,
+                             uint64_t *data)
+{
+    *series = *data = 0;
+    for (uint32_t i = 0; i < bundles->bundle_count; i++) {
+        size_t offset = bundle_offset(bundles, i);
+        *series += ref_at(bundles, offset).stored;
+        offset += ING_PAGE_REF_BYTES + 4;
+        for (uint32_t slab = 0; slab < bundles->slab_count; slab++)
+            *data += ref_at(bundles, offset + (size_t)slab * ING_PAGE_REF_BYTES).stored;
+    }
+}

@@ -57,5 +57,8 @@ enum nx_err ing_block_bundles_entry(struct ing_block_bundles *bundles, uint32_t 
 /* The bytes of a piece of the bundle at hand. */
 enum nx_err ing_block_bundles_data(struct ing_block_bundles *bundles, const struct ing_piece *piece,
                                    struct nx_view *out) NX_WARN_UNUSED;
+/* What the pages take in the file: those of series, and those of data. */
+void ing_block_bundles_bytes(const struct ing_block_bundles *bundles, uint64_t *series,
+                             uint64_t *data);
 
 #endif

@@ -130,6 +130,17 @@ enum nx_err ing_block_times_column(struct ing_block_times *times, uint32_t colum
     return NX_OK;
 }
 
+uint64_t ing_block_times_bytes(const struct ing_block_times *times)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < times->page_count; i++) {
+        struct nx_cursor cur = nx_cursor_of(nx_view_make(
+            times->section.ptr + HEAD_BYTES + (size_t)i * PAGE_BYTES, ING_PAGE_REF_BYTES));
+        bytes += ing_page_ref_read(&cur).stored;
+    }
+    return bytes;
+}
+
 /* --- writing --- */
 
 void ing_times_made_init(struct ing_times_made *made)

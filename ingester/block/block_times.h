@@ -35,6 +35,8 @@ void ing_block_times_release(struct ing_block_times *times);
  * not looked at. */
 enum nx_err ing_block_times_column(struct ing_block_times *times, uint32_t column,
                                    const struct ing_time_column **out) NX_WARN_UNUSED;
+/* What its pages take in the file. */
+uint64_t ing_block_times_bytes(const struct ing_block_times *times);
 
 /* --- writing --- */
 

@@ -121,3 +121,23 @@ enum nx_err ing_block_view_match(struct ing_block_view *view, const struct nx_ma
         roaring_bitmap_free(set);
     return err;
 }
+
+enum nx_err ing_block_sizes(struct ing_block *block, struct ing_block_sizes *out)
+{
+    struct ing_block_view *view;
+    enum nx_err err = ing_block_view_new(block, &view);
+    if (err != NX_OK)
+        return err;
+    struct ing_block_sizes sizes = {.times = ing_block_times_bytes(&view->times),
+                                    .labels = ing_block_labels_bytes(&view->labels),
+                                    .lists = ing_block_lists_bytes(&view->lists),
+                                    .time_columns = view->times.column_count,
+                                    .bundles = view->bundles.bundle_count,
+                                    .label_pairs = view->labels.pair_count};
+    ing_block_bundles_bytes(&view->bundles, &sizes.series, &sizes.values);
+    sizes.tables = ing_block_size(block) - sizes.values - sizes.series - sizes.times -
+                   sizes.labels - sizes.lists;
+    ing_block_view_free(view);
+    *out = sizes;
+    return NX_OK;
+}
