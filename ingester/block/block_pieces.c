@@ -4,6 +4,7 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/column/values.h"
+#include "common/chunk/merge.h"
 
 /* A chunk of histograms is read from its begin. */
 #define HISTOGRAMS_MAX 1024u
@@ -136,17 +137,64 @@ static enum nx_err take(struct ing_pieces *pieces, const struct nx_sample *sampl
     return err;
 }
 
-enum nx_err ing_pieces_cut(struct ing_pieces *pieces, struct nx_sample_iter *samples,
-                           struct ing_times_made *times)
+static enum nx_err take_all(struct ing_pieces *pieces, struct nx_sample_iter *samples,
+                            struct ing_times_made *times)
 {
     struct nx_sample sample;
+    int rc;
+    while ((rc = nx_sample_next(samples, &sample)) == 1) {
+        enum nx_err err = take(pieces, &sample, times);
+        if (err != NX_OK)
+            return err;
+    }
+    return (enum nx_err)rc;
+}
+
+/* Ascending, apart, and within the range. */
+static bool is_in_order(const struct ing_pieces *pieces, const struct nx_chunk *chunks,
+                        size_t count, int64_t max_t)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (chunks[i].min_t < pieces->min_t || chunks[i].max_t > max_t)
+            return false;
+        if (i > 0 && chunks[i].min_t <= chunks[i - 1].max_t)
+            return false;
+    }
+    return true;
+}
+
+/* Chunks in order are read one after the other: that costs less than a merge, which would also take
+ * the reset hint of a chunk's first histogram away. */
+static enum nx_err take_chunks(struct ing_pieces *pieces, const struct nx_chunk *chunks,
+                               size_t count, int64_t max_t, struct ing_times_made *times)
+{
+    struct nx_sample_iter *it;
     enum nx_err err = NX_OK;
-    int rc = 0;
+    bool in_order = is_in_order(pieces, chunks, count, max_t);
+    for (size_t i = 0; in_order && i < count && err == NX_OK; i++) {
+        err = nx_chunk_iter_new(chunks[i].encoding, chunks[i].data, &it);
+        if (err == NX_OK) {
+            err = take_all(pieces, it, times);
+            nx_sample_iter_free(it);
+        }
+    }
+    if (in_order)
+        return err;
+    err = nx_chunks_iter_new(chunks, count, pieces->min_t, max_t, &it);
+    if (err == NX_OK) {
+        err = take_all(pieces, it, times);
+        nx_sample_iter_free(it);
+    }
+    return err;
+}
+
+enum nx_err ing_pieces_cut(struct ing_pieces *pieces, const struct nx_chunk *chunks, size_t count,
+                           int64_t max_t, struct ing_times_made *times)
+{
     pieces_clear(pieces);
-    while (err == NX_OK && (rc = nx_sample_next(samples, &sample)) == 1)
-        err = take(pieces, &sample, times);
+    enum nx_err err = take_chunks(pieces, chunks, count, max_t, times);
     if (err == NX_OK)
-        err = rc < 0 ? (enum nx_err)rc : close_piece(pieces, times);
+        err = close_piece(pieces, times);
     if (err != NX_OK)
         pieces_clear(pieces);
     return err;

@@ -10,10 +10,11 @@ struct ing_pieces;
 
 enum nx_err ing_pieces_new(int64_t min_t, int64_t slab_ms, struct ing_pieces **out) NX_WARN_UNUSED;
 void ing_pieces_free(struct ing_pieces *pieces);
-/* Replaces what was there by the pieces of these samples, which lie at or after min_t and ascend;
- * their time columns are added to `times`. After a failure it is empty. */
-enum nx_err ing_pieces_cut(struct ing_pieces *pieces, struct nx_sample_iter *samples,
-                           struct ing_times_made *times) NX_WARN_UNUSED;
+/* Replaces what was there by the pieces of a series' chunks, in any order and overlapping: of their
+ * samples those in [min_t, max_t]. Its time columns are added to `times`. After a failure it is
+ * empty. */
+enum nx_err ing_pieces_cut(struct ing_pieces *pieces, const struct nx_chunk *chunks, size_t count,
+                           int64_t max_t, struct ing_times_made *times) NX_WARN_UNUSED;
 
 /* `offset` of a piece is its place in the bytes. */
 const struct ing_piece *ing_pieces_items(const struct ing_pieces *pieces, size_t *count);

@@ -7,7 +7,6 @@
 
 #include "common/base/alloc.h"
 #include "common/base/hash.h"
-#include "common/chunk/merge.h"
 #include "ingester/block/block_format.h"
 #include "ingester/block/block_writer_internal.h"
 
@@ -324,14 +323,9 @@ enum nx_err ing_block_writer_add(struct ing_block_writer *writer, struct nx_seri
                                  struct nx_labels labels, const struct nx_chunk *chunks,
                                  size_t count)
 {
-    struct nx_sample_iter *it;
     size_t pieces;
     enum nx_err err =
-        nx_chunks_iter_new(chunks, count, writer->meta.min_t, writer->meta.max_t - 1, &it);
-    if (err != NX_OK)
-        return err;
-    err = ing_pieces_cut(writer->pieces, it, &writer->times);
-    nx_sample_iter_free(it);
+        ing_pieces_cut(writer->pieces, chunks, count, writer->meta.max_t - 1, &writer->times);
     if (err != NX_OK)
         return err;
     (void)ing_pieces_items(writer->pieces, &pieces);
