@@ -1,11 +1,11 @@
 #include "tests/bench/blockbench_data.h"
 
+#include <snappy-c.h>
 #include <zstd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "distributor/receive/remote_write_v1.h"
-#include "distributor/receive/snappy_body.h"
 
 enum { CHUNK_SAMPLES = 120, LABELS_MAX = 1000, FILE_MAX = 256 << 20 };
 
@@ -181,14 +181,13 @@ static enum nx_err take_snappy(struct bench_data *data, struct nx_view packed,
                                struct dist_batch *batch, struct nx_arena *arena)
 {
     size_t len;
-    enum nx_err err = dist_snappy_length(packed, FILE_MAX, &len, NULL);
-    if (err)
-        return err;
+    if (snappy_uncompressed_length(packed.ptr, packed.len, &len) != SNAPPY_OK || len > FILE_MAX)
+        return NX_ERR_CORRUPT;
     char *body = nx_alloc(len);
     if (!body)
         return NX_ERR_NOMEM;
-    err = dist_snappy_decode(packed, body, len, NULL);
-    if (!err)
+    enum nx_err err = NX_ERR_CORRUPT;
+    if (snappy_uncompress(packed.ptr, packed.len, body, &len) == SNAPPY_OK)
         err = take_request(data, nx_view_make(body, len), batch, arena);
     nx_free(body);
     return err;

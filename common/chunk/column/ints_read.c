@@ -57,10 +57,13 @@ __attribute__((target("avx2"))) static void add_line_avx2(uint64_t *values, uint
                                                           uint64_t slope)
 {
     const uint64_t sign = UINT64_C(1) << 63;
-    const __m256i offset = _mm256_set1_epi64x((long long)(base - (sign >> NX_INTS_SLOPE_BITS)));
-    const __m256i step = _mm256_set1_epi64x((long long)(slope * 4));
-    __m256i line = _mm256_set_epi64x((long long)(slope * 3 + sign), (long long)(slope * 2 + sign),
-                                     (long long)(slope + sign), (long long)sign);
+    const uint64_t less = base - (sign >> NX_INTS_SLOPE_BITS);
+    const uint64_t rise = slope * 4;
+    const uint64_t first[4] = {sign, slope + sign, slope * 2 + sign, slope * 3 + sign};
+    const void *from = first;
+    const __m256i offset = _mm256_set1_epi64x((long long)less);
+    const __m256i step = _mm256_set1_epi64x((long long)rise);
+    __m256i line = _mm256_loadu_si256(from);
     for (size_t i = 0; i < NX_PACK_GROUP; i += 4) {
         void *at = values + i;
         __m256i height = _mm256_add_epi64(_mm256_srli_epi64(line, NX_INTS_SLOPE_BITS), offset);

@@ -545,8 +545,7 @@ static void block_of_another_version_is_refused_by_number(void **state)
     char *dir = nx_path_join(set.dir, "b");
     assert_int_equal(nx_file_read_all(path, 1 << 20, &bytes, &len), NX_OK);
     uint32_t version = 0;
-    memcpy(bytes, "NXBLK0\r\n", 8);
-    memcpy(bytes + len - 8, "NXBLK0\r\n", 8);
+    bytes[5] = bytes[len - 3] = '0'; /* NXBLK1 */
     memcpy(bytes + len - 16, &version, sizeof version);
     sections_repaired(bytes, len);
     file_write(path, bytes, len);
