@@ -46,6 +46,7 @@ struct querier {
     struct qry_route *routes;
     struct qry_fetch_budget fetch_budget;
     struct nx_regex *cors_origin;
+    atomic_size_t telling;   /* ingesters of deletions they missed */
     atomic_size_t in_flight; /* requests with a fetch or an evaluation */
     int64_t started_ms;
     size_t workers_left; /* worker 0, while stopping */

@@ -83,6 +83,12 @@ static const struct nx_setting qry_rows[] = {
              "promql-experimental-functions, promql-extended-range-selectors, "
              "promql-binop-fill-modifiers, promql-delayed-name-removal, type-and-unit-labels, "
              "use-start-timestamps, promql-per-step-stats. promql-duration-expr is always on."},
+    {.key = "web.enable-admin-api",
+     .type = NX_SETTING_BOOL,
+     .default_text = "false",
+     .offset = FIELD(enable_admin_api),
+     .help =
+         "Serve /api/v1/admin/tsdb/: deleting series, cleaning up behind it, snapshots, flush."},
     {.key = "query.cors-origin",
      .type = NX_SETTING_STRING,
      .default_text = ".*",

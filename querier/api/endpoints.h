@@ -57,8 +57,15 @@ bool qry_version_render(struct qry_job *op, struct qry_json *json);
 bool qry_status_tsdb_prepare(struct qry_job *op);
 bool qry_status_tsdb_evaluate(struct qry_job *op);
 bool qry_status_tsdb_render(struct qry_job *op, struct qry_json *json);
+/* admin.c: admin/tsdb/... */
+bool qry_delete_prepare(struct qry_job *op);
+bool qry_clean_prepare(struct qry_job *op);
+bool qry_flush_prepare(struct qry_job *op);
+bool qry_admin_evaluate(struct qry_job *op);
+bool qry_snapshot_prepare(struct qry_job *op);
+bool qry_snapshot_render(struct qry_job *op, struct qry_json *json);
+void qry_admin_release(struct qry_job *op);
 /* fixed.c: what a querier has none of */
-bool qry_no_admin_prepare(struct qry_job *op);
 bool qry_no_search_prepare(struct qry_job *op);
 bool qry_no_rules_prepare(struct qry_job *op);
 bool qry_no_rules_render(struct qry_job *op, struct qry_json *json);

@@ -7,7 +7,7 @@
 #include "querier/api/endpoints.h"
 #include "querier/api/federate_format.h"
 #include "querier/api/matchers.h"
-#include "querier/select/fetched.h"
+#include "querier/select/take.h"
 
 #define MAX_ROWS 256 /* of a family at a time */
 
@@ -104,12 +104,8 @@ static enum nx_err take_series(struct qry_job *op, struct federation *f,
 static enum nx_err take_answers(struct qry_job *op, struct qry_fetched *fetched)
 {
     enum nx_err err = NX_OK;
-    for (size_t request = 0; request < op->request_count && !err; request++) {
-        const struct qry_answer *answer;
-        for (size_t i = 0; qry_fanout_answers(op->fanout, request, i, &answer); i++)
-            for (; answer && !err; answer = answer->next)
-                err = qry_fetched_add(fetched, nx_view_make(answer->bytes, answer->len));
-    }
+    for (size_t request = 0; request < op->request_count && !err; request++)
+        err = qry_fetched_take(fetched, op->fanout, request, op->tenant);
     return err;
 }
 

@@ -1,6 +1,6 @@
 /* Endpoints of things that a querier has none of (rules, alerts, targets): empty and well-formed,
  * as Grafana and other clients expect them. Their parameters are checked all the same, with
- * Prometheus's texts. Its admin and search APIs answer as those of a Prometheus that has them
+ * Prometheus's texts. Its search API answers as that of a Prometheus that has it
  * switched off. */
 #include <string.h>
 #include <strings.h>
@@ -152,11 +152,6 @@ bool qry_no_items_render(struct qry_job *op, struct qry_json *json)
 }
 
 /* --- what is switched off --- */
-
-bool qry_no_admin_prepare(struct qry_job *op)
-{
-    return qry_job_fail(op, QRY_API_DISABLED, "admin APIs disabled");
-}
 
 bool qry_no_search_prepare(struct qry_job *op)
 {

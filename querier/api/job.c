@@ -133,6 +133,8 @@ static void op_free(struct qry_job *op)
     }
     if (op->endpoint->release && op->state)
         op->endpoint->release(op);
+    if (op->fanout && !home->stopping)
+        qry_fanout_tell(op->fanout, &op->qry->telling);
     qry_fanout_free(op->fanout);
     nx_buf_release(&op->piece);
     nx_arena_release(&op->arena);
@@ -300,7 +302,9 @@ static void on_fetched(void *user)
     else if (err == NX_ERR_CANCELED)
         qry_job_fail(op, QRY_API_CANCELED, "query was canceled in expression evaluation");
     else if (err == NX_ERR_UNAVAILABLE)
-        qry_job_fail(op, QRY_API_UNAVAILABLE, "incomplete result: %s", nx_fail_text(&fail));
+        qry_job_fail(op, QRY_API_UNAVAILABLE, "%s: %s",
+                     op->write ? "not done everywhere, and can be repeated" : "incomplete result",
+                     nx_fail_text(&fail));
     else if (err)
         qry_job_fail_err(op, err, &fail);
     if (err == NX_ERR_UNAVAILABLE || *incomplete)
@@ -330,7 +334,8 @@ static void start_fetch(struct qry_job *op)
         .timeout_ms = left_ms > 0 ? left_ms : 1,
         .max_bytes = (size_t)deps->settings->max_fetched_bytes,
         .budget = &op->qry->fetch_budget,
-        .partial = op->partial,
+        .partial = op->partial && !op->write,
+        .write = op->write,
         .requests = op->requests,
         .request_count = op->request_count,
         .done = on_fetched,

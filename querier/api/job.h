@@ -74,6 +74,7 @@ struct qry_job {
     size_t request_count, request_capacity;
     struct qry_fanout *fanout;
     bool partial;
+    bool write; /* it changes something: wants a majority of the owners */
     atomic_bool cancel;
     bool counted; /* in qry->in_flight */
 

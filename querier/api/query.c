@@ -217,7 +217,7 @@ static bool evaluate(struct qry_job *op, struct query_state *state)
     struct nx_fail fail = {0};
     struct qry_cluster_source *source = NULL;
     enum nx_err err = qry_cluster_source_new(&op->arena, state->selections, state->selection_count,
-                                             op->fanout, &source, &fail);
+                                             op->fanout, op->tenant, &source, &fail);
     uint64_t begun_ns = nx_now_ns(op->qry->deps.clock);
     if (!err)
         err = qry_evaluate(state->query, qry_cluster_source_as_source(source), &state->params,

@@ -9,7 +9,7 @@
 #include "querier/api/endpoints.h"
 #include "querier/api/read_chunks.h"
 #include "querier/api/remote_proto.h"
-#include "querier/select/fetched.h"
+#include "querier/select/take.h"
 #include "querier/select/wire.h"
 
 #define FRAME_BYTES ((size_t)1 << 20) /* beyond it, a frame takes no further chunk */
@@ -120,13 +120,10 @@ bool qry_read_prepare(struct qry_job *op)
 
 static enum nx_err take_answers(struct qry_job *op, struct read_query *query)
 {
-    const struct qry_answer *answer;
     enum nx_err err = NX_OK;
     qry_fetched_init(&query->fetched, &op->arena);
-    for (size_t i = 0; query->asked && qry_fanout_answers(op->fanout, query->request, i, &answer);
-         i++)
-        for (; answer && !err; answer = answer->next)
-            err = qry_fetched_add(&query->fetched, nx_view_make(answer->bytes, answer->len));
+    if (query->asked)
+        err = qry_fetched_take(&query->fetched, op->fanout, query->request, op->tenant);
     if (!err)
         qry_fetched_sort(&query->fetched);
     qry_fetched_release(&query->fetched);

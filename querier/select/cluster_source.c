@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "common/chunk/merge.h"
-#include "querier/select/fetched.h"
+#include "querier/select/take.h"
 
 struct group {
     const struct qry_selection *selection;
@@ -165,23 +165,8 @@ static enum nx_err source_open(struct qry_source *base, const struct qry_series 
 
 static const struct qry_source_ops cluster_ops = {source_select, source_open};
 
-static enum nx_err read_answers(struct group *group, const struct qry_fanout *fanout,
-                                size_t request)
-{
-    const struct qry_answer *answer;
-    for (size_t i = 0; qry_fanout_answers(fanout, request, i, &answer); i++)
-        for (; answer; answer = answer->next) {
-            enum nx_err err =
-                qry_fetched_add(&group->fetched, nx_view_make(answer->bytes, answer->len));
-            if (err)
-                return err;
-        }
-    qry_fetched_sort(&group->fetched);
-    return NX_OK;
-}
-
 enum nx_err qry_cluster_source_new(struct nx_arena *arena, const struct qry_selection *selections,
-                                   size_t count, const struct qry_fanout *fanout,
+                                   size_t count, struct qry_fanout *fanout, struct nx_view tenant,
                                    struct qry_cluster_source **out, struct nx_fail *fail)
 {
     struct qry_cluster_source *source = nx_arena_calloc(arena, 1, sizeof *source);
@@ -197,7 +182,9 @@ enum nx_err qry_cluster_source_new(struct nx_arena *arena, const struct qry_sele
         group->selection = &selections[i];
         qry_fetched_init(&group->fetched, arena);
         source->count++;
-        enum nx_err err = read_answers(group, fanout, i);
+        enum nx_err err = qry_fetched_take(&group->fetched, fanout, i, tenant);
+        if (!err)
+            qry_fetched_sort(&group->fetched);
         qry_fetched_release(&group->fetched);
         if (err)
             return nx_fail_set(fail, err, "%s",

@@ -29,7 +29,7 @@ struct qry_cluster_source;
 /* Request i of the fan-out is selection i. All but the source itself lives in the arena, whose cap
  * bounds it; the answers of the fan-out are read in place and must outlive it. */
 enum nx_err qry_cluster_source_new(struct nx_arena *arena, const struct qry_selection *selections,
-                                   size_t count, const struct qry_fanout *fanout,
+                                   size_t count, struct qry_fanout *fanout, struct nx_view tenant,
                                    struct qry_cluster_source **out,
                                    struct nx_fail *fail) NX_WARN_UNUSED;
 struct qry_source *qry_cluster_source_as_source(struct qry_cluster_source *source);

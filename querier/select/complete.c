@@ -2,9 +2,10 @@
 
 #include "common/ring/placement.h"
 
-bool qry_is_complete(const struct nx_ring_view *view, const bool *answered, uint32_t *missing)
+bool qry_is_complete(const struct nx_ring_view *view, const bool *answered, uint32_t needed,
+                     uint32_t *missing)
 {
-    uint32_t needed = nx_ring_read_quorum(view), short_of = 0;
+    uint32_t short_of = 0;
     for (uint32_t p = 0; p < view->partitions; p++) {
         const uint16_t *owners = nx_ring_owners(view, p);
         uint32_t answers = 0;

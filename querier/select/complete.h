@@ -1,6 +1,6 @@
-/* When a result is complete (architecture: section 8): for every partition at least R = RF - W + 1
- * of its owners have answered, so that among them is at least one that took part in every
- * acknowledged write. Pure. */
+/* When a result is complete (architecture: section 8): for every partition so many of its owners
+ * have answered. For reads that is R = RF - W + 1, so that among them is at least one that took
+ * part in every acknowledged write; for what changes something, W. Pure. */
 #ifndef QRY_SELECT_COMPLETE_H
 #define QRY_SELECT_COMPLETE_H
 
@@ -8,7 +8,8 @@
 
 /* answered[i]: member i of the view has answered in full. *missing (may be NULL) is the number of
  * partitions with too few answers. */
-bool qry_is_complete(const struct nx_ring_view *view, const bool *answered, uint32_t *missing);
+bool qry_is_complete(const struct nx_ring_view *view, const bool *answered, uint32_t needed,
+                     uint32_t *missing);
 /* Whether member i owns any partition; `owns` holds member_count flags. */
 void qry_owning_members(const struct nx_ring_view *view, bool *owns);
 

@@ -13,6 +13,9 @@
 #include "querier/select/complete.h"
 
 #define GRACE_MIN_MS 50
+#define WRITE_GRACE_MIN_MS 10000
+#define TELL_TIMEOUT_MS 60000
+#define TELL_MAX 4
 #define MAX_FRAME_BYTES ((size_t)64 << 20)
 
 struct call {
@@ -24,6 +27,12 @@ struct call {
     char text[240];
     struct qry_answer *first;
     struct qry_answer **last;
+};
+
+struct note {
+    struct note *next;
+    size_t member; /* of the view */
+    struct nx_buf body;
 };
 
 struct qry_fanout {
@@ -43,9 +52,15 @@ struct qry_fanout {
     enum nx_err err;
     char problem[400];
     char incomplete[400];
+    struct note *notes;
 };
 
 /* --- what came --- */
+
+static uint32_t needed(const struct qry_fanout *f)
+{
+    return f->options.write ? nx_ring_write_quorum(f->view) : nx_ring_read_quorum(f->view);
+}
 
 static bool request_complete(struct qry_fanout *f, size_t request, uint32_t *missing)
 {
@@ -55,7 +70,7 @@ static bool request_complete(struct qry_fanout *f, size_t request, uint32_t *mis
         const struct call *call = &f->calls[request * f->member_count + i];
         f->answered[call->member] = !call->rpc && call->err == NX_OK;
     }
-    return qry_is_complete(f->view, f->answered, missing);
+    return qry_is_complete(f->view, f->answered, needed(f), missing);
 }
 
 /* What was complete stays so: each request is looked at until it is, in their order. */
@@ -123,7 +138,7 @@ static void judge(struct qry_fanout *f)
     list_failures(f, failures, sizeof failures);
     (void)snprintf(f->incomplete, sizeof f->incomplete,
                    "%u of %u partitions have fewer than %u answers of their owners (%s)", worst,
-                   f->view->partitions, nx_ring_read_quorum(f->view), failures);
+                   f->view->partitions, needed(f), failures);
     bool late = nx_now_ns(f->options.clock) >= f->started_ns + f->options.timeout_ms * 1000000;
     if (!f->options.partial)
         f->err = late ? NX_ERR_TIMEOUT : NX_ERR_UNAVAILABLE;
@@ -168,7 +183,8 @@ static void allow_grace(struct qry_fanout *f)
     if (f->finishing || uv_is_active((uv_handle_t *)&f->timer) || !all_complete(f))
         return;
     uint64_t elapsed_ms = (nx_now_ns(f->options.clock) - f->started_ns) / 1000000;
-    uint64_t grace_ms = elapsed_ms > GRACE_MIN_MS ? elapsed_ms : GRACE_MIN_MS;
+    uint64_t least_ms = f->options.write ? WRITE_GRACE_MIN_MS : GRACE_MIN_MS;
+    uint64_t grace_ms = elapsed_ms > least_ms ? elapsed_ms : least_ms;
     uv_timer_start(&f->timer, on_timer, grace_ms, 0);
 }
 
@@ -306,7 +322,7 @@ static void choose_members(struct qry_fanout *f, bool *owns)
     qry_owning_members(view, owns);
     for (size_t i = 0; i < view->member_count; i++)
         f->answered[i] = owns[i] && may_answer(&view->members[i], true);
-    bool only_healthy = f->options.partial || qry_is_complete(view, f->answered, NULL);
+    bool only_healthy = f->options.partial || qry_is_complete(view, f->answered, needed(f), NULL);
     for (size_t i = 0; i < view->member_count; i++)
         if (owns[i] && may_answer(&view->members[i], only_healthy))
             f->members[f->member_count++] = i;
@@ -388,6 +404,11 @@ bool qry_fanout_answers(const struct qry_fanout *fanout, size_t request, size_t 
     return true;
 }
 
+size_t qry_fanout_members(const struct qry_fanout *fanout)
+{
+    return fanout->member_count;
+}
+
 size_t qry_fanout_bytes(const struct qry_fanout *fanout)
 {
     return fanout->bytes;
@@ -397,6 +418,52 @@ uint32_t qry_fanout_copies(const struct qry_fanout *fanout)
 {
     size_t members = fanout->view->member_count;
     return members < fanout->view->rf ? (uint32_t)members : fanout->view->rf;
+}
+
+/* --- telling --- */
+
+void qry_fanout_note(struct qry_fanout *fanout, size_t i, struct nx_buf *body)
+{
+    struct note *note = nx_buf_err(body) == NX_OK ? nx_alloc(sizeof *note) : NULL;
+    if (!note)
+        return;
+    *note = (struct note){.next = fanout->notes, .member = fanout->members[i], .body = *body};
+    fanout->notes = note;
+    nx_buf_init(body, 0);
+}
+
+static void free_notes(struct qry_fanout *f)
+{
+    while (f->notes) {
+        struct note *next = f->notes->next;
+        nx_buf_release(&f->notes->body);
+        nx_free(f->notes);
+        f->notes = next;
+    }
+}
+
+static void on_told(void *user, const struct nx_rpc_result *result)
+{
+    (void)result; /* who still does not know is told again */
+    atomic_fetch_sub((atomic_size_t *)user, 1);
+}
+
+void qry_fanout_tell(struct qry_fanout *fanout, atomic_size_t *busy)
+{
+    for (struct note *note = fanout->notes; note; note = note->next) {
+        struct nx_rpc_call_options options = {
+            .address = fanout->view->members[note->member].address,
+            .method = "delete",
+            .body = &note->body,
+            .timeout_ms = TELL_TIMEOUT_MS,
+            .done = on_told,
+            .user = busy,
+        };
+        if (atomic_fetch_add(busy, 1) >= TELL_MAX ||
+            nx_rpc_call(fanout->options.client, &options, NULL) != NX_OK)
+            atomic_fetch_sub(busy, 1);
+    }
+    free_notes(fanout);
 }
 
 void qry_fanout_free(struct qry_fanout *fanout)
@@ -412,6 +479,7 @@ void qry_fanout_free(struct qry_fanout *fanout)
             answer = next;
         }
     }
+    free_notes(fanout);
     if (fanout->options.budget)
         atomic_fetch_sub(&fanout->options.budget->used_bytes, fanout->bytes);
     if (fanout->view)

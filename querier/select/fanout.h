@@ -34,9 +34,10 @@ struct qry_fanout_options {
     struct nx_ring *ring;
     const struct nx_clock *clock;
     uint64_t timeout_ms;
-    size_t max_bytes;                          /* of all answers together */
-    struct qry_fetch_budget *budget;           /* of all fan-outs together; may be NULL */
-    bool partial;                              /* an incomplete result is good enough */
+    size_t max_bytes;                /* of all answers together */
+    struct qry_fetch_budget *budget; /* of all fan-outs together; may be NULL */
+    bool partial;                    /* an incomplete result is good enough */
+    bool write; /* complete is what a majority of the owners of every partition has done */
     const struct qry_fanout_request *requests; /* must live until done */
     size_t request_count;
     void (*done)(void *user); /* exactly once, never from inside start */
@@ -63,6 +64,14 @@ enum nx_err qry_fanout_outcome(const struct qry_fanout *fanout, const char **inc
 /* The messages that came for a request from the i-th member asked; false past the last member. */
 bool qry_fanout_answers(const struct qry_fanout *fanout, size_t request, size_t i,
                         const struct qry_answer **first);
+/* How many members are asked. */
+size_t qry_fanout_members(const struct qry_fanout *fanout);
+/* Something that the i-th member asked should be told once this is over: the body of a call of its
+ * method `delete`. Takes the buffer's memory; without memory it is not told. */
+void qry_fanout_note(struct qry_fanout *fanout, size_t i, struct nx_buf *body);
+/* On the worker: sends what was noted and does not wait for answers. `*busy` counts the calls under
+ * way of all who share it; beyond a few, the rest is left for another time. */
+void qry_fanout_tell(struct qry_fanout *fanout, atomic_size_t *busy);
 size_t qry_fanout_bytes(const struct qry_fanout *fanout);
 /* Copies of each series in the cluster: the replication factor, or fewer where there are fewer
  * members. */

@@ -91,7 +91,9 @@ static enum nx_err add_chunk(struct qry_fetched *f, struct qry_fetched_series *s
 {
     struct nx_chunk chunk;
     enum nx_err err = read_chunk(bytes, &chunk);
-    if (err)
+    if (!err && f->missing_count > 0)
+        err = qry_deletion_cut(f->missing, f->missing_count, series->labels, f->arena, &chunk);
+    if (err || chunk.count == 0)
         return err;
     if (!nx_arena_grow(f->arena, &series->chunks, series->chunk_count, &series->chunk_capacity,
                        series->chunk_count + 1, sizeof chunk))

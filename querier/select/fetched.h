@@ -6,6 +6,7 @@
 #include "common/base/index.h"
 #include "common/chunk/chunk.h"
 #include "common/labels/series_id.h"
+#include "querier/select/deletions.h"
 
 struct qry_fetched_series {
     struct nx_series_id id;
@@ -21,6 +22,9 @@ struct qry_fetched {
     struct qry_fetched_series *series;
     size_t count;
     size_t capacity;
+    /* Deletions that whoever sent the next frames does not know of. */
+    const struct qry_deletion **missing;
+    size_t missing_count;
 };
 
 void qry_fetched_init(struct qry_fetched *fetched, struct nx_arena *arena);

@@ -88,3 +88,25 @@ void qry_put_status_request(struct nx_buf *buf, struct nx_view tenant, uint32_t 
     qry_wire_put_bytes(buf, 1, tenant);
     qry_wire_put_uint(buf, 2, limit);
 }
+
+void qry_put_delete_request(struct nx_buf *buf, const struct qry_delete_request *request)
+{
+    qry_wire_put_bytes(buf, 1, request->tenant);
+    qry_wire_put_bytes(buf, 2, request->id);
+    put_matchers(buf, 3, request->matchers);
+    qry_wire_put_sint(buf, 4, request->min_t);
+    qry_wire_put_sint(buf, 5, request->max_t);
+    qry_wire_put_sint(buf, 6, request->created_ms);
+    qry_wire_put_uint(buf, 7, request->late);
+}
+
+void qry_put_clean_request(struct nx_buf *buf, struct nx_view tenant)
+{
+    qry_wire_put_bytes(buf, 1, tenant);
+}
+
+void qry_put_snapshot_request(struct nx_buf *buf, struct nx_view name, bool skip_head)
+{
+    qry_wire_put_bytes(buf, 1, name);
+    qry_wire_put_uint(buf, 2, skip_head);
+}

@@ -23,6 +23,18 @@ struct qry_select_request {
     uint64_t max_chunk_bytes; /* 0: no limit */
 };
 
+struct qry_delete_request {
+    struct nx_view tenant;
+    struct nx_view id; /* 16 bytes */
+    struct qry_matcher_set matchers;
+    int64_t min_t, max_t; /* inclusive */
+    int64_t created_ms;
+    bool late;
+};
+
+void qry_put_delete_request(struct nx_buf *buf, const struct qry_delete_request *request);
+void qry_put_clean_request(struct nx_buf *buf, struct nx_view tenant);
+void qry_put_snapshot_request(struct nx_buf *buf, struct nx_view name, bool skip_head);
 void qry_put_select_request(struct nx_buf *buf, const struct qry_select_request *request);
 /* The names of labels, or with `name` the values of that label. */
 void qry_put_labels_request(struct nx_buf *buf, struct nx_view tenant, struct nx_view name,

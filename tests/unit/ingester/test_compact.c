@@ -185,7 +185,7 @@ static void add_block(struct world *world, int from, int to, uint64_t carried, s
                                   .deletions = carried};
     snprintf(name, sizeof name, "%d-%d-%zu", from, to, world->blocks++);
     assert_int_equal(ing_block_set_tenant_dir(world->set, TENANT, &dir), NX_OK);
-    assert_int_equal(ing_block_writer_new(nx_fs_posix(), dir, name, &meta, &writer), NX_OK);
+    assert_int_equal(ing_block_writer_new(world->fs, dir, name, &meta, &writer), NX_OK);
     for (int series = 0; series < SERIES; series++)
         if (nx_rand_below(&world->rand, 4) > 0)
             write_series(world, writer, series, from, to, carried, truth);
@@ -398,6 +398,43 @@ static void failing_file_operation_leaves_every_sample_once(void **state)
         }
     }
     assert_true(fired > 15);
+}
+
+/* The power is cut when the n-th file operation fails, or at the end: what was not synced may be
+ * there or not. */
+static void power_cut_leaves_every_sample_once(void **state)
+{
+    (void)state;
+    for (size_t n = 0;; n++) {
+        struct fault_fs fs;
+        struct world world;
+        struct truth truth;
+        struct ing_block *block = NULL;
+        fault_fs_init(&fs);
+        world_init(&world, 78, &fs.base);
+        random_world(&world, &truth);
+        struct ing_block_list sources = all_blocks(&world);
+        size_t before = sources.count;
+        fault_fs_arm(&fs, n, NX_ERR_IO, true);
+        enum nx_err err = merge_all(&world, &sources, &block);
+        if (err == NX_OK)
+            assert_int_equal(ing_block_set_replace(world.set, block, &sources), NX_OK);
+        bool hit = fault_fs_fired(&fs);
+        fault_fs_disarm(&fs);
+        ing_block_list_release(&sources);
+        ing_block_set_free(world.set);
+        fault_fs_power_cut(&fs, world.dir, DISK_ANY, n);
+        assert_int_equal(ing_block_set_open(nx_fs_posix(), world.dir, NULL, NULL, &world.set),
+                         NX_OK);
+        sources = all_blocks(&world);
+        assert_true(sources.count == before || sources.count == 1);
+        ing_block_list_release(&sources);
+        check_world(&world, &truth);
+        world_release(&world);
+        fault_fs_release(&fs);
+        if (!hit)
+            break;
+    }
 }
 
 static void sources_of_a_block_go_at_the_next_start(void **state)
@@ -672,6 +709,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joined_blocks_are_the_merged_reference),
         cmocka_unit_test(failing_file_operation_leaves_every_sample_once),
+        cmocka_unit_test(power_cut_leaves_every_sample_once),
         cmocka_unit_test(sources_of_a_block_go_at_the_next_start),
         cmocka_unit_test(joining_without_memory_is_an_error_and_changes_nothing),
         cmocka_unit_test(damaged_source_is_named_and_nothing_is_written),

@@ -286,12 +286,16 @@ static void complete_needs_a_read_quorum_of_each_partition(void **state)
     uint16_t owners[] = {0, 1, 2, 1, 2, 3, 3, 0, 1, 2, 3, 0};
     struct nx_ring_view view = {.partitions = 4, .rf = 3, .member_count = 4, .owners = owners};
     uint32_t missing = 99;
-    assert_true(qry_is_complete(&view, (bool[]){true, true, true, true}, &missing));
+    assert_true(qry_is_complete(&view, (bool[]){true, true, true, true}, nx_ring_read_quorum(&view),
+                                &missing));
     assert_int_equal(missing, 0);
-    assert_true(qry_is_complete(&view, (bool[]){true, false, true, true}, NULL));
-    assert_false(qry_is_complete(&view, (bool[]){true, false, false, true}, &missing));
+    assert_true(qry_is_complete(&view, (bool[]){true, false, true, true},
+                                nx_ring_read_quorum(&view), NULL));
+    assert_false(qry_is_complete(&view, (bool[]){true, false, false, true},
+                                 nx_ring_read_quorum(&view), &missing));
     assert_int_equal(missing, 2); /* {0,1,2} and {1,2,3} */
-    assert_false(qry_is_complete(&view, (bool[]){false, false, false, false}, &missing));
+    assert_false(qry_is_complete(&view, (bool[]){false, false, false, false},
+                                 nx_ring_read_quorum(&view), &missing));
     assert_int_equal(missing, 4);
 }
 
@@ -301,13 +305,13 @@ static void complete_with_missing_owners_is_not(void **state)
     uint16_t owners[] = {0, NX_PLACEMENT_NONE, NX_PLACEMENT_NONE};
     struct nx_ring_view view = {.partitions = 1, .rf = 3, .member_count = 1, .owners = owners};
     bool owns[1];
-    assert_false(qry_is_complete(&view, (bool[]){true}, NULL));
+    assert_false(qry_is_complete(&view, (bool[]){true}, nx_ring_read_quorum(&view), NULL));
     qry_owning_members(&view, owns);
     assert_true(owns[0]);
     uint16_t single[] = {0};
     view = (struct nx_ring_view){.partitions = 1, .rf = 1, .member_count = 1, .owners = single};
-    assert_true(qry_is_complete(&view, (bool[]){true}, NULL));
-    assert_false(qry_is_complete(&view, (bool[]){false}, NULL));
+    assert_true(qry_is_complete(&view, (bool[]){true}, nx_ring_read_quorum(&view), NULL));
+    assert_false(qry_is_complete(&view, (bool[]){false}, nx_ring_read_quorum(&view), NULL));
 }
 
 /* Any set of members that leaves out fewer than W of each partition's owners is complete, any other
@@ -334,7 +338,8 @@ static void complete_random_rings_follow_the_definition(void **state)
         }
         struct nx_ring_view view = {
             .partitions = 8, .rf = rf, .member_count = members, .owners = owners};
-        assert_int_equal(qry_is_complete(&view, answered, NULL), expected);
+        assert_int_equal(qry_is_complete(&view, answered, nx_ring_read_quorum(&view), NULL),
+                         expected);
     }
 }
 
