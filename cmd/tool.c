@@ -42,6 +42,16 @@ static const char usage[] =
     "  --work-dir=DIR          where blocks lie before they are sent (default: of the system)\n"
     "  --json, --quiet\n"
     "\n"
+    "narthex tool export DIR\n"
+    "  writes TSDB blocks of Prometheus, of two hours each, to DIR\n"
+    "  --storage.data-dir=DIR  from the data directory of a node that is stopped, or\n"
+    "  --address=HOST:PORT     from the cluster that this querier asks\n"
+    "  --start=TIME, --end=TIME  this time only, the end included (with --address a start is due)\n"
+    "  --match=SELECTOR        these series only\n"
+    "  --tenant=NAME           of this tenant (default anonymous)\n"
+    "  --timeout=DURATION      of each request (default 10m)\n"
+    "  --json, --quiet\n"
+    "\n"
     "Times are Unix seconds, RFC 3339, `now` or relative to it: -1h, now-30m\n";
 
 const char *cmd_tool_option(int argc, char **argv, int *i, const char *name)
@@ -77,7 +87,8 @@ int cmd_tool(int argc, char **argv)
     } tools[] = {{"promql", cmd_tool_promql},
                  {"query", cmd_tool_query},
                  {"block", cmd_tool_block},
-                 {"import", cmd_tool_import}};
+                 {"import", cmd_tool_import},
+                 {"export", cmd_tool_export}};
     bool help = argc > 0 && (strcmp(argv[0], "help") == 0 || strcmp(argv[0], "--help") == 0 ||
                              strcmp(argv[0], "-h") == 0);
     for (int i = 0; i < argc; i++)

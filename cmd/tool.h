@@ -11,6 +11,7 @@ int cmd_tool_promql(int argc, char **argv);
 int cmd_tool_query(int argc, char **argv);
 int cmd_tool_block(int argc, char **argv);
 int cmd_tool_import(int argc, char **argv);
+int cmd_tool_export(int argc, char **argv);
 
 /* `--name=value` or `--name value` at argv[*i], which then stands at its last word; NULL where
  * something else is there. `name` comes with its dashes. */

@@ -267,3 +267,118 @@ def test_damage_is_named(written, tmp_path):
     copy.mkdir()
     _, error = tool("import", copy, f"--storage.data-dir={tmp_path / 'data'}", status=1)
     assert "no block of Prometheus here" in error
+
+
+# --- export ---
+
+
+def aligned(base):
+    return base // (2 * HOUR) * (2 * HOUR)
+
+
+def check_by_promtool(directory, blocks):
+    (directory / "wal").mkdir(exist_ok=True)
+    for command in (["list", directory], ["analyze", directory], ["dump", directory]):
+        done = subprocess.run(["promtool", "tsdb", *map(str, command)], capture_output=True, text=True, timeout=60,
+                              check=False)
+        assert done.returncode == 0, (command, done.stdout[-500:], done.stderr)
+        if command[0] == "list":
+            assert len(done.stdout.splitlines()) == blocks + 1, done.stdout
+
+
+def asked(url, begin, end):
+    """Range queries that a dashboard would make, over everything."""
+    out = []
+    for expr in ("sum by (job) (rate(many_total[5m]))", "gauge", "counter_total", "count({__name__=~\".+\"})",
+                 "histogram_quantile(0.9, rate(hist[10m]))", "histogram_count(hist)", "histogram_sum(hist)"):
+        answer = harness.http("POST", url + "/api/v1/query_range", harness.urllib.parse.urlencode(
+            {"query": expr, "start": begin / 1000, "end": end / 1000, "step": 60}).encode(),
+            {"Content-Type": "application/x-www-form-urlencoded"})
+        assert answer.status == 200, (expr, answer.text)
+        out.append((expr, answer.json["data"]))
+    return out
+
+
+def test_an_export_is_served_by_prometheus_and_comes_back_as_it_was(written, node, tmp_path, remote_pb2, base):
+    snapshot, kept = written
+    tool("import", snapshot, f"--storage.data-dir={node.data_dir}")
+    target = tmp_path / "exported"
+    result = json.loads(tool("export", target, f"--storage.data-dir={node.data_dir}", "--json")[0])
+    assert result["floatSamples"] + result["histogramSamples"] == count_samples(kept)
+    for meta in target.glob("*/meta.json"):
+        block = json.loads(meta.read_text())
+        assert block["minTime"] >= aligned(block["minTime"]) and block["maxTime"] <= aligned(block["minTime"]) + 2 * HOUR
+    check_by_promtool(target, result["blocks"])
+    back = tmp_path / "back"
+    tool("import", target, f"--storage.data-dir={back}")
+    tool("block", "verify", back)
+    (port,) = harness.free_ports(1)
+    second = harness.Node("all", "second", port, tmp_path, ["--storage.retention=10y", f"--storage.data-dir={back}"])
+    peers = []
+    for name, blocks in (("original", snapshot), ("exported-again", target)):
+        shutil.copytree(blocks, tmp_path / name)
+        peers.append(harness.Prometheus(tmp_path, CONFIG, name=name, flags=FLAGS))
+    try:
+        second.start().wait_ready()
+        assert_same(read_all(remote_pb2, second.url, base), kept)
+        for peer in peers:
+            peer.start().wait_ready()
+        before, after = (asked(peer.url, base, base + COUNT * STEP) for peer in peers)
+        for (expr, expect), (_, got) in zip(before, after):
+            assert expect["result"], expr
+            assert got == expect, expr
+    finally:
+        for process in (second, *peers):
+            process.kill()
+
+
+def test_a_running_cluster_is_exported_through_its_querier(written, tmp_path, remote_pb2, base):
+    snapshot, kept = written
+    cluster = harness.Cluster(tmp_path)
+    cluster.start()
+    try:
+        tool("import", snapshot, f"--address=127.0.0.1:{cluster.querier.port}")
+        where = f"--address=127.0.0.1:{cluster.querier.port}"
+        target, part = tmp_path / "exported", tmp_path / "part"
+        _, error = tool("export", target, where, status=1)
+        assert "--start" in error
+        result = json.loads(tool("export", target, where, f"--start={base // 1000 - 60}", "--json")[0])
+        assert result["floatSamples"] + result["histogramSamples"] == count_samples(kept)
+        check_by_promtool(target, result["blocks"])
+        few = json.loads(tool("export", part, where, f"--start={base // 1000 + 3600}", f"--end={base // 1000 + 7200}",
+                              '--match={job="m",instance="host-000"}', "--json")[0])
+        expect = [t for labels, samples in kept.items() if ("instance", "host-000") in labels
+                  for t, _ in samples if 3600_000 <= t - base // 1000 * 1000 <= 7200_000]
+        assert few["floatSamples"] == len(expect) > 0 and few["histogramSamples"] == 0
+        tool("import", target, f"--storage.data-dir={tmp_path / 'back'}")
+        cluster.stop()
+    finally:
+        cluster.kill()
+    (port,) = harness.free_ports(1)
+    second = harness.Node("all", "second", port, tmp_path,
+                          ["--storage.retention=10y", f"--storage.data-dir={tmp_path / 'back'}"])
+    try:
+        second.start().wait_ready()
+        assert_same(read_all(remote_pb2, second.url, base), kept)
+    finally:
+        second.kill()
+
+
+def test_an_export_holds_what_is_in_the_log_only(node, tmp_path, remote_pb2):
+    first = int(time.time()) * 1000 - 401 * STEP
+    series = remote.make_series(remote_pb2, first)
+    node.start().wait_ready()
+    write_to(node.url, remote_pb2, series)
+    node.kill()
+    target, back = tmp_path / "exported", tmp_path / "back"
+    result = json.loads(tool("export", target, f"--storage.data-dir={node.data_dir}", "--json")[0])
+    kept = expected(series)
+    assert result["floatSamples"] + result["histogramSamples"] == count_samples(kept)
+    tool("import", target, f"--storage.data-dir={back}")
+    (port,) = harness.free_ports(1)
+    second = harness.Node("all", "second", port, tmp_path, ["--storage.retention=10y", f"--storage.data-dir={back}"])
+    try:
+        second.start().wait_ready()
+        assert_same(read_all(remote_pb2, second.url, first), kept)
+    finally:
+        second.kill()
