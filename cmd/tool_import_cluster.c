@@ -293,7 +293,7 @@ static enum nx_err deliver(struct cluster_target *target, struct out_block *bloc
         if (i > 0 && all_failing(target, wanted))
             break; /* it failed for the piece before: one try for this one */
         if (i > 0)
-            (void)usleep(PAUSE_US << (i - 1));
+            (void)usleep((useconds_t)PAUSE_US << (unsigned)(i - 1));
         err = send_block(target, ing_block_writer_path(block->writer), wanted);
     }
     return err;

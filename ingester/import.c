@@ -94,7 +94,7 @@ static enum nx_err serve(struct intake *intake)
     intake->present = ing_block_intake_is_there(&target);
     if (!intake->present) {
         struct nx_view data = nx_view_make(request->data.data, request->data.len);
-        switch (request->step) {
+        switch ((int)request->step) { /* the generated type has a value for its size */
         case NARTHEX__IMPORT_STEP__IMPORT_BEGIN:
             err = begin(intake, &target);
             break;
