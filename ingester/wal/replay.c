@@ -23,10 +23,22 @@ struct reader {
     struct ing_ref_map refs;
     uint64_t segment;
     struct nx_arena arena;
-    /* the window looked up last */
-    uint32_t cached_tenant;
+    /* the window looked up last; mostly the next sample's too */
+    uint32_t cached_tenant; /* UINT32_MAX: none */
+    uint64_t cached_segment;
     int64_t cached_window;
-    uint64_t cached_before;
+    bool cached_covered;
+    bool cached_noted; /* in the book */
+};
+
+/* Rows are taken in bunches, so that the series of all of them are on their way from memory while
+ * the first ones are appended. */
+#define BUNCH 64u
+
+struct bunch {
+    uint32_t refs[BUNCH];
+    struct ing_sample_row rows[BUNCH];
+    size_t count;
 };
 
 static uint32_t head_of(const struct ing_replay *replay, struct nx_series_id id)
@@ -93,71 +105,110 @@ static enum nx_err replay_series(struct reader *reader, struct nx_view payload)
     return NX_OK;
 }
 
-static bool is_covered(struct reader *reader, uint32_t ref, int64_t t)
+static void find_window(struct reader *reader, uint32_t tenant, int64_t t)
 {
     const struct ing_head *head = reader->replay->head;
-    uint32_t tenant = ing_head_series(head, ref)->tenant;
+    const struct ing_coverage *coverage = reader->replay->coverage;
     int64_t window = ing_window_of(head->options.rules.window_ms, t);
-    if (reader->cached_tenant != tenant || reader->cached_window != window) {
-        reader->cached_tenant = tenant;
-        reader->cached_window = window;
-        reader->cached_before =
-            ing_coverage_before(reader->replay->coverage, ing_head_tenant(head, tenant)->name,
-                                window, reader->dir_shard);
-    }
-    return reader->segment < reader->cached_before;
+    uint64_t before = coverage->count == 0
+                          ? 0
+                          : ing_coverage_before(coverage, ing_head_tenant(head, tenant)->name,
+                                                window, reader->dir_shard);
+    reader->cached_tenant = tenant;
+    reader->cached_segment = reader->segment;
+    reader->cached_window = window;
+    reader->cached_covered = reader->segment < before;
+    reader->cached_noted = false;
 }
 
-/* Only memory is a failure. */
-static enum nx_err replay_sample(struct reader *reader, uint64_t log_ref,
+static bool in_cached_window(const struct reader *reader, uint32_t tenant, int64_t t)
+{
+    return reader->cached_tenant == tenant && reader->cached_segment == reader->segment &&
+           t >= reader->cached_window &&
+           t - reader->cached_window < reader->replay->head->options.rules.window_ms;
+}
+
+/* The window has samples in the segment. */
+static enum nx_err note_window(struct reader *reader)
+{
+    if (!reader->book || reader->cached_noted)
+        return NX_OK;
+    enum nx_err err = ing_book_reserve(reader->book, reader->segment);
+    if (err != NX_OK)
+        return err;
+    ing_book_note(reader->book, reader->segment, reader->cached_tenant, reader->cached_window);
+    reader->cached_noted = true;
+    return NX_OK;
+}
+
+/* Only memory is a failure. `ref` is of a series of this head. */
+static enum nx_err replay_sample(struct reader *reader, uint32_t ref,
                                  const struct nx_sample *sample, int64_t now_ms)
 {
     struct ing_replay_stats *stats = &reader->replay->stats;
     struct ing_head *head = reader->replay->head;
-    uint32_t ref = ing_ref_map_find(&reader->refs, log_ref);
-    if (ref == REF_ELSEWHERE)
-        return NX_OK;
-    if (ref == ING_REF_MAP_NONE) {
-        stats->lost++;
-        return NX_OK;
-    }
     if (sample->t > ING_TIME_LIMIT || sample->t < -ING_TIME_LIMIT) {
         stats->refused++;
         return NX_OK;
     }
-    if (reader->replay->coverage->count > 0 && is_covered(reader, ref, sample->t)) {
+    uint32_t tenant = ing_head_series(head, ref)->tenant;
+    if (!in_cached_window(reader, tenant, sample->t))
+        find_window(reader, tenant, sample->t);
+    if (reader->cached_covered) {
         stats->covered++;
         return NX_OK;
     }
     enum ing_append_result result;
-    enum nx_err err = reader->book ? ing_book_reserve(reader->book, reader->segment) : NX_OK;
+    enum nx_err err = note_window(reader);
     if (err == NX_OK)
         err = ing_head_append(head, ref, sample, now_ms, &result);
     if (err == NX_ERR_NOMEM)
         return err;
-    if (err != NX_OK) {
+    if (err == NX_OK)
+        stats->samples++;
+    else
         stats->refused++;
-        return NX_OK;
-    }
-    stats->samples++;
-    if (reader->book)
-        ing_book_note(reader->book, reader->segment, ing_head_series(head, ref)->tenant,
-                      ing_window_of(head->options.rules.window_ms, sample->t));
     return NX_OK;
+}
+
+/* False where the number is of no series of this head. */
+static bool find_ref(struct reader *reader, uint64_t log_ref, uint32_t *out)
+{
+    *out = ing_ref_map_find(&reader->refs, log_ref);
+    if (*out == ING_REF_MAP_NONE)
+        reader->replay->stats.lost++;
+    return *out != ING_REF_MAP_NONE && *out != REF_ELSEWHERE;
+}
+
+static void fill_bunch(struct reader *reader, struct ing_sample_reader *rows, struct bunch *bunch)
+{
+    const struct ing_head *head = reader->replay->head;
+    bunch->count = 0;
+    while (bunch->count < BUNCH && ing_sample_reader_next(rows, &bunch->rows[bunch->count])) {
+        uint32_t ref;
+        if (!find_ref(reader, bunch->rows[bunch->count].log_ref, &ref))
+            continue;
+        __builtin_prefetch(ing_head_series(head, ref));
+        bunch->refs[bunch->count++] = ref;
+    }
 }
 
 static enum nx_err replay_samples(struct reader *reader, struct nx_view payload, int64_t now_ms)
 {
     struct ing_sample_reader rows;
-    struct ing_sample_row row;
+    struct bunch bunch;
     if (!ing_sample_reader_init(&rows, payload))
         return NX_OK;
-    while (ing_sample_reader_next(&rows, &row)) {
-        struct nx_sample sample = {.t = row.t, .value = nx_double_from_bits(row.bits)};
-        enum nx_err err = replay_sample(reader, row.log_ref, &sample, now_ms);
-        if (err != NX_OK)
-            return err;
-    }
+    do {
+        fill_bunch(reader, &rows, &bunch);
+        for (size_t i = 0; i < bunch.count; i++) {
+            struct nx_sample sample = {.t = bunch.rows[i].t,
+                                       .value = nx_double_from_bits(bunch.rows[i].bits)};
+            enum nx_err err = replay_sample(reader, bunch.refs[i], &sample, now_ms);
+            if (err != NX_OK)
+                return err;
+        }
+    } while (rows.left > 0);
     return NX_OK;
 }
 
@@ -170,10 +221,11 @@ static enum nx_err replay_histograms(struct reader *reader, struct nx_view paylo
         struct nx_histogram *histogram;
         nx_arena_clear(&reader->arena);
         enum nx_err err = nx_histogram_decode(&bytes, &reader->arena, &histogram);
-        if (err == NX_OK) {
+        uint32_t ref;
+        if (err == NX_OK && find_ref(reader, entry.log_ref, &ref)) {
             struct nx_sample sample = {.t = entry.t, .histogram = histogram};
-            err = replay_sample(reader, entry.log_ref, &sample, now_ms);
-        } else if (err != NX_ERR_NOMEM) {
+            err = replay_sample(reader, ref, &sample, now_ms);
+        } else if (err != NX_OK && err != NX_ERR_NOMEM) {
             reader->replay->stats.refused++;
             err = NX_OK;
         }
