@@ -34,7 +34,7 @@ static bool drop_items(struct drop *drop, struct ing_shard *shard, struct drop_p
             const struct ing_flush_item *item = &kept->items[part->item];
             struct ing_series *series = ing_head_series(head, item->ref);
             if (ing_series_live(series) && nx_series_id_eq(series->id, item->id))
-                ing_series_drop(&head->pool, series, &item->chunks);
+                ing_series_drop(&head->pool, series, &item->chunks, target->min_t);
         }
     }
     return false;

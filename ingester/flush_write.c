@@ -175,6 +175,8 @@ static enum nx_err writer_add(struct ing_flush_target *target, struct slice_item
     if (err != NX_OK)
         return err;
     size_t count = item->item.chunks.count;
+    if (count == 0)
+        return NX_OK; /* all that is in files lies elsewhere in time */
     struct nx_chunk *chunks = nx_arena_array(arena, count, sizeof *chunks);
     if (!chunks)
         return NX_ERR_NOMEM;

@@ -20,6 +20,7 @@
 #define READ_THREADS 4
 #define READ_QUEUE 1024
 #define FLUSH_QUEUE 1024
+#define CHUNK_QUEUE 4096 /* a write a shard, and files to be removed */
 #define DRAIN_POLL_MS 5
 
 static void collect_gauges(void *user)
@@ -97,6 +98,7 @@ static enum nx_err open_shards(struct ingester *ing)
         .metrics = ing->metrics,
         .progress = &ing->progress,
         .wal_dir = ing->wal_dir,
+        .chunks_dir = ing->chunks_dir,
         .blocks = ing->blocks,
         .shards = count,
         .partitions = ing->deps.partitions,
@@ -123,6 +125,11 @@ static enum nx_err open_shards(struct ingester *ing)
                                                 .dir = opened[i].dir,
                                                 .first_segment = opened[i].first_segment};
         err = open_logs(ing, opened);
+    }
+    for (uint32_t i = 0; err == NX_OK && i < count; i++) {
+        struct ing_chunk_files *files = ing->shards[i].store.head->pool.files;
+        if (files)
+            ing_chunk_files_serve(files, ing->chunk_lane);
     }
     nx_free(opened);
     return err;
@@ -152,11 +159,33 @@ static enum nx_err open_directory(struct ingester *ing, struct nx_fail *fail)
         return err;
     ing->wal_dir = nx_path_join(dir, "wal");
     ing->blocks_dir = nx_path_join(dir, "blocks");
-    if (!ing->wal_dir || !ing->blocks_dir)
+    ing->chunks_dir = nx_path_join(dir, "chunks");
+    if (!ing->wal_dir || !ing->blocks_dir || !ing->chunks_dir)
         return NX_ERR_NOMEM;
     err = ing_datadir_incarnation(ing->deps.fs, dir, &ing->incarnation);
     return err == NX_OK ? err
                         : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
+}
+
+/* What an earlier process left: the log has all of it. */
+static void remove_chunk_files(struct ingester *ing)
+{
+    const struct nx_fs *fs = ing->deps.fs;
+    char **names;
+    size_t count;
+    enum nx_err err = nx_dir_list(ing->chunks_dir, &names, &count);
+    if (err == NX_ERR_NOT_FOUND)
+        return;
+    if (err == NX_OK) {
+        nx_dir_free(names, count);
+        err = fs->rmdir(fs, ing->chunks_dir);
+    }
+    if (err == NX_OK)
+        return;
+    nx_log(ing->deps.log, NX_LOG_ERROR, "old chunk files not removed: sealed chunks stay in memory",
+           NX_S("dir", ing->chunks_dir), NX_E(err));
+    nx_free(ing->chunks_dir);
+    ing->chunks_dir = NULL;
 }
 
 static enum nx_err recover(struct ingester *ing)
@@ -168,8 +197,10 @@ static enum nx_err recover(struct ingester *ing)
     if (err == NX_OK)
         err = ing_tombstones_open(fs, ing->deps.settings->data_dir, last_deletion(ing->blocks),
                                   ing->deps.log, ing->metrics, &ing->tombstones);
-    if (err == NX_OK)
+    if (err == NX_OK) {
+        remove_chunk_files(ing);
         err = open_shards(ing);
+    }
     if (err == NX_OK)
         err = fs->sync_dir(fs, ing->deps.settings->data_dir);
     return err;
@@ -216,6 +247,10 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
         err = nx_lane_new("ing-read", READ_THREADS, READ_QUEUE, &ing->read_lane);
     if (err == NX_OK)
         err = nx_lane_new("ing-flush", 1, FLUSH_QUEUE, &ing->flush_lane);
+    if (err == NX_OK)
+        err = nx_lane_new("ing-chunks", 1, CHUNK_QUEUE, &ing->chunk_lane);
+    if (err == NX_OK)
+        err = nx_lane_observe(ing->chunk_lane, deps->telemetry);
     if (err == NX_OK)
         err = nx_lane_observe(ing->read_lane, deps->telemetry);
     if (err == NX_OK)
@@ -286,7 +321,8 @@ static void on_logs_closed(struct ing_fan *fan)
     void *user = stop->user;
     nx_lane_free(ing->read_lane);
     nx_lane_free(ing->flush_lane);
-    ing->read_lane = ing->flush_lane = NULL;
+    nx_lane_free(ing->chunk_lane);
+    ing->read_lane = ing->flush_lane = ing->chunk_lane = NULL;
     ing_import_close(ing);
     nx_free(stop->fan.slots);
     nx_free(stop);
@@ -356,6 +392,7 @@ void ing_free(struct ingester *ing)
         return;
     nx_lane_free(ing->read_lane);
     nx_lane_free(ing->flush_lane);
+    nx_lane_free(ing->chunk_lane);
     ing_import_close(ing);
     ing_flush_free(ing->flush);
     ing_compactor_free(ing->compactor);
@@ -371,6 +408,7 @@ void ing_free(struct ingester *ing)
     ing_block_set_free(ing->blocks);
     nx_free(ing->wal_dir);
     nx_free(ing->blocks_dir);
+    nx_free(ing->chunks_dir);
     if (ing->lock_fd >= 0)
         (void)close(ing->lock_fd);
     nx_free(ing);

@@ -38,6 +38,7 @@ struct ingester {
     int lock_fd;
     char *wal_dir;
     char *blocks_dir;
+    char *chunks_dir;    /* NULL: sealed chunks stay in memory */
     uint64_t generation; /* of the log */
     uint64_t nonce;
     struct ing_window_rules rules;
@@ -48,6 +49,7 @@ struct ingester {
     struct nx_http_budget budget;
     struct nx_lane *read_lane;
     struct nx_lane *flush_lane;
+    struct nx_lane *chunk_lane; /* writes of chunk files */
     struct nx_lane *import_lane;
     struct ing_block_set *blocks;
     struct ing_tombstones *tombstones;

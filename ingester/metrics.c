@@ -24,6 +24,14 @@ const struct nx_metric_desc ing_metric_table[] = {
         {.kind = NX_COUNTER,
          .name = "narthex_ingester_series_removed_total",
          .help = "Series that left memory because all their samples are in blocks."},
+    [ING_M_CHUNK_FILE_BYTES] = {.kind = NX_COUNTER,
+                                .name = "narthex_ingester_chunk_file_written_bytes_total",
+                                .help = "Bytes of sealed chunks written to chunk files."},
+    [ING_M_CHUNK_WRITE_FAILURES] =
+        {.kind = NX_COUNTER,
+         .name = "narthex_ingester_chunk_file_write_failures_total",
+         .help = "Writes to chunk files that failed; the chunks stay in memory and the write is "
+                 "tried again."},
     [ING_M_FLUSHED_CHUNK_BYTES] = {.kind = NX_COUNTER,
                                    .name = "narthex_ingester_flushed_chunk_bytes_total",
                                    .help = "Encoded bytes of the chunks that went to blocks."},

@@ -3,6 +3,8 @@
  * written into a new generation, so that each has a log of its own again. */
 #include "ingester/open.h"
 
+#include <stdio.h>
+
 #include "common/base/alloc.h"
 #include "ingester/metrics.h"
 #include "ingester/wal/coverage.h"
@@ -179,6 +181,29 @@ static enum nx_err replay(const struct ing_open_options *options,
     return err;
 }
 
+/* With chunk files in a directory of the shard's own. */
+static enum nx_err new_store(const struct ing_open_options *options, uint32_t number,
+                             struct ing_store *out)
+{
+    char name[16];
+    (void)snprintf(name, sizeof name, "%u", number);
+    struct ing_head_options head_options = options->head;
+    char *dir = options->chunks_dir ? nx_path_join(options->chunks_dir, name) : NULL;
+    if (options->chunks_dir && !dir)
+        return NX_ERR_NOMEM;
+    head_options.chunks = (struct ing_chunk_files_options){.fs = options->fs,
+                                                           .clock = options->clock,
+                                                           .dir = dir,
+                                                           .log = options->log,
+                                                           .metrics = options->metrics};
+    struct ing_head *head;
+    enum nx_err err = ing_head_new(&head_options, &head);
+    nx_free(dir);
+    if (err == NX_OK)
+        ing_store_init(out, head, 1);
+    return err;
+}
+
 enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_open_shard *shards,
                             uint64_t *generation)
 {
@@ -189,10 +214,7 @@ enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_o
     if (err == NX_OK)
         err = ing_wal_layout_find(options->fs, options->wal_dir, &layout);
     for (uint32_t i = 0; i < options->shards && err == NX_OK; i++) {
-        struct ing_head *head;
-        err = ing_head_new(&options->head, &head);
-        if (err == NX_OK)
-            ing_store_init(&shards[i].store, head, 1);
+        err = new_store(options, i, &shards[i].store);
     }
     if (err != NX_OK)
         goto fail;

@@ -16,6 +16,7 @@ struct ing_open_options {
     struct nx_metrics *metrics;
     struct ing_progress *progress;
     const char *wal_dir;
+    const char *chunks_dir; /* NULL: sealed chunks stay in memory */
     struct ing_block_set *blocks;
     uint32_t shards;
     uint32_t partitions;

@@ -334,8 +334,8 @@ static enum nx_err frame_entry(struct frame *frame, struct ing_range range,
 {
     size_t chunks;
     enum nx_err err = load_runs(range, entry, &chunks);
-    if (err != NX_OK)
-        return err;
+    if (err != NX_OK || (entry->runs && chunks == 0))
+        return err; /* all that is in chunk files lies elsewhere in time */
     Narthex__SelectSeries *series = nx_arena_alloc(&frame->arena, sizeof *series);
     uint8_t *id = nx_arena_alloc(&frame->arena, NX_SERIES_ID_BYTES);
     if (!series || !id)

@@ -12,11 +12,17 @@
 
 enum nx_err ing_head_new(const struct ing_head_options *options, struct ing_head **out)
 {
+    struct ing_chunk_files *files = NULL;
+    enum nx_err err = options->chunks.dir ? ing_chunk_files_new(&options->chunks, &files) : NX_OK;
+    if (err != NX_OK)
+        return err;
     struct ing_head *head = nx_calloc(1, sizeof *head);
-    if (!head)
+    if (!head) {
+        ing_chunk_files_free(files);
         return NX_ERR_NOMEM;
+    }
     head->options = *options;
-    ing_pool_init(&head->pool, &head->options.rules);
+    ing_pool_init(&head->pool, &head->options.rules, files);
     ing_symbols_init(&head->symbols);
     nx_index_init(&head->tenant_index);
     nx_index_init(&head->index);
@@ -293,6 +299,8 @@ void ing_head_window_remove(struct ing_head *head, uint32_t number, int64_t star
     struct ing_window *window = ing_tenant_window(tenant, start);
     if (!window)
         return;
+    if (head->pool.files)
+        ing_chunk_files_forget(head->pool.files, number, start);
     size_t after = tenant->window_count - (size_t)(window - tenant->windows) - 1;
     memmove(window, window + 1, after * sizeof *window);
     tenant->window_count--;

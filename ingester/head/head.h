@@ -44,6 +44,8 @@ struct ing_head_options {
     struct ing_window_rules rules;
     struct ing_series_limit *limit;
     size_t max_exemplars; /* a tenant in this shard */
+    /* For the chunk files; dir NULL: sealed chunks stay in memory. */
+    struct ing_chunk_files_options chunks;
 };
 
 struct ing_head {

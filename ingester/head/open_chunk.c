@@ -48,7 +48,7 @@ static void state_keep(struct ing_series *series, const struct nx_xor_state *sta
 }
 
 bool ing_open_chunk_takes(const struct ing_pool *pool, const struct ing_series *series,
-                          const struct nx_sample *sample)
+                          const struct nx_sample *sample, uint32_t max_bytes)
 {
     int64_t window_ms = pool->rules->window_ms;
     if (series->is_run != (sample->histogram != NULL))
@@ -58,7 +58,7 @@ bool ing_open_chunk_takes(const struct ing_pool *pool, const struct ing_series *
     if (series->is_run)
         return nx_chunk_appender_chunk(series->run).count < ING_CHUNK_SAMPLES;
     return series->open_count < ING_CHUNK_SAMPLES &&
-           (uint32_t)series->open_len + NX_XOR_SAMPLE_MAX_BYTES <= pool->open_max_bytes &&
+           (uint32_t)series->open_len + NX_XOR_SAMPLE_MAX_BYTES <= max_bytes &&
            (uint64_t)sample->t - (uint64_t)series->newest_t <= UINT32_MAX;
 }
 

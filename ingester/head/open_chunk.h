@@ -18,9 +18,9 @@ static inline bool ing_open_chunk_exists(const struct ing_series *series)
     return series->open_last != ING_SLAB_NONE || series->is_run;
 }
 /* Whether the open chunk takes the sample, which is newer than all of the series: of its kind, in
- * its window, not full. */
+ * its window, not full, and a stream of floats stays within max_bytes. */
 bool ing_open_chunk_takes(const struct ing_pool *pool, const struct ing_series *series,
-                          const struct nx_sample *sample) NX_WARN_UNUSED;
+                          const struct nx_sample *sample, uint32_t max_bytes) NX_WARN_UNUSED;
 /* Adds it there. NX_ERR_NOMEM, and nothing has changed. */
 enum nx_err ing_open_chunk_append(struct ing_pool *pool, struct ing_series *series,
                                   const struct nx_sample *sample) NX_WARN_UNUSED;

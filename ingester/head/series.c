@@ -12,6 +12,8 @@
 #include "ingester/head/open_chunk.h"
 
 #define OOO_MAX 120u
+#define OPEN_MAX_BYTES 1000u
+#define OPEN_SHORT_BYTES 112u /* four blocks */
 
 int64_t ing_window_of(int64_t window_ms, int64_t t)
 {
@@ -65,18 +67,18 @@ static uint32_t ooo_position(const struct ing_ooo *ooo, int64_t t)
 
 /* --- what few series have --- */
 
-#define OPEN_MAX_BYTES 1000u
-
-void ing_pool_init(struct ing_pool *pool, const struct ing_window_rules *rules)
+void ing_pool_init(struct ing_pool *pool, const struct ing_window_rules *rules,
+                   struct ing_chunk_files *files)
 {
-    *pool = (struct ing_pool){.rules = rules, .open_max_bytes = OPEN_MAX_BYTES};
+    *pool = (struct ing_pool){.rules = rules, .files = files};
 }
 
 void ing_pool_release(struct ing_pool *pool)
 {
     ing_slab_release(&pool->slab);
+    ing_chunk_files_free(pool->files);
     nx_free(pool->extras);
-    ing_pool_init(pool, pool->rules);
+    ing_pool_init(pool, pool->rules, NULL);
 }
 
 static struct ing_extra *extra_of(const struct ing_pool *pool, const struct ing_series *series)
@@ -115,6 +117,79 @@ static void extra_settle(struct ing_pool *pool, struct ing_series *series)
     extra->next_free = pool->free_extra;
     pool->free_extra = series->extra;
     series->extra = 0;
+}
+
+/* --- chunks in files --- */
+
+static uint32_t owner_of(const struct ing_series *series)
+{
+    return (uint32_t)series->id.lo;
+}
+
+static void set_chain(struct ing_series *series, uint64_t address)
+{
+    series->chain_low = (uint32_t)address;
+    series->chain_high = (uint16_t)(address >> 32);
+}
+
+static void set_floor(struct ing_series *series, uint64_t address)
+{
+    series->floor_low = (uint32_t)address;
+    series->floor_high = (uint16_t)(address >> 32);
+}
+
+/* Whether the chunk went to the files. */
+static bool chain_add(struct ing_pool *pool, struct ing_series *series,
+                      const struct nx_chunk *chunk)
+{
+    if (!pool->files)
+        return false;
+    struct ing_chunk_piece piece = {
+        .before = ing_series_chain(series), .owner = owner_of(series), .chunk = *chunk};
+    uint64_t address = ing_chunk_files_append(pool->files, &piece, series->tenant,
+                                              ing_window_of(pool->rules->window_ms, chunk->min_t));
+    if (address != ING_CHUNK_ADDRESS_NONE)
+        set_chain(series, address);
+    return address != ING_CHUNK_ADDRESS_NONE;
+}
+
+/* The piece at the address, wherever it is. Blocks for those in files. */
+static enum nx_err piece_read(const struct ing_pool *pool, const struct ing_series *series,
+                              uint64_t address, struct ing_chunk_piece_buffer *buffer,
+                              struct ing_chunk_piece *out)
+{
+    if (address >= ing_chunk_files_written(pool->files))
+        return ing_chunk_files_read_memory(pool->files, address, owner_of(series), out);
+    return ing_chunk_view_read(ing_chunk_files_view(pool->files), address, owner_of(series), buffer,
+                               out);
+}
+
+/* The lowest address that can be the series'. */
+static uint64_t chain_floor(const struct ing_pool *pool, const struct ing_series *series)
+{
+    uint64_t floor = ing_series_floor(series);
+    uint64_t begin = ing_chunk_view_begin(ing_chunk_files_view(pool->files));
+    uint64_t written = ing_chunk_files_written(pool->files);
+    begin = begin < written ? begin : written;
+    return floor > begin ? floor : begin;
+}
+
+/* As chunk_lookup. A chunk that cannot be read does not hold up ingestion: a sample that is in it
+ * is then kept twice, which reading and the block repair. */
+static int chain_lookup(const struct ing_pool *pool, const struct ing_series *series,
+                        const struct nx_sample *sample, bool *same)
+{
+    struct ing_chunk_piece_buffer buffer;
+    struct ing_chunk_piece piece;
+    uint64_t floor = chain_floor(pool, series);
+    for (uint64_t at = ing_series_chain(series); at >= floor && at > 0; at = piece.before) {
+        if (piece_read(pool, series, at, &buffer, &piece) != NX_OK || piece.before >= at ||
+            piece.chunk.max_t < sample->t)
+            return 0;
+        if (piece.chunk.min_t <= sample->t)
+            return chunk_lookup(&piece.chunk, sample, same);
+    }
+    return 0;
 }
 
 /* --- looking for a time --- */
@@ -160,6 +235,8 @@ static int series_lookup(const struct ing_pool *pool, const struct ing_series *s
     int rc = ing_open_chunk_exists(series) ? open_lookup(pool, series, sample, same) : 0;
     if (rc == 0 && extra)
         rc = extra_lookup(extra, sample, same);
+    if (rc == 0 && ing_series_chain(series))
+        rc = chain_lookup(pool, series, sample, same);
     return rc;
 }
 
@@ -174,6 +251,17 @@ static enum nx_err seal_chunk(struct ing_sealed_list *list, const struct nx_chun
     if (err != NX_OK)
         ing_sealed_drop(sealed);
     return err;
+}
+
+/* To the files, if they take it. */
+static bool spill_open(struct ing_pool *pool, struct ing_series *series)
+{
+    struct ing_open_chunk_copy copy;
+    struct nx_chunk chunk = ing_open_chunk_bytes(pool, series, &copy);
+    if (!chain_add(pool, series, &chunk))
+        return false;
+    ing_open_chunk_release(pool, series);
+    return true;
 }
 
 static enum nx_err seal_open(struct ing_pool *pool, struct ing_series *series)
@@ -316,16 +404,27 @@ static enum nx_err append_older(struct ing_pool *pool, struct ing_series *series
     return err;
 }
 
+/* An open chunk is closed early where the files take it; else it grows to its full length. */
+static bool open_goes_on(struct ing_pool *pool, struct ing_series *series,
+                         const struct nx_sample *sample)
+{
+    if (!ing_open_chunk_takes(pool, series, sample, OPEN_MAX_BYTES))
+        return false;
+    if (!pool->files || ing_open_chunk_takes(pool, series, sample, OPEN_SHORT_BYTES))
+        return true;
+    return !spill_open(pool, series);
+}
+
 static enum nx_err append_newest(struct ing_pool *pool, struct ing_series *series,
                                  const struct nx_sample *sample)
 {
-    if (ing_open_chunk_exists(series) && ing_open_chunk_takes(pool, series, sample))
+    if (ing_open_chunk_exists(series) && open_goes_on(pool, series, sample))
         return ing_open_chunk_append(pool, series, sample);
     struct ing_open_chunk_next next;
     enum nx_err err = ing_open_chunk_prepare(pool, sample, &next);
     if (err != NX_OK)
         return err;
-    if (ing_open_chunk_exists(series))
+    if (ing_open_chunk_exists(series) && !spill_open(pool, series))
         err = seal_open(pool, series);
     if (err == NX_OK)
         ing_open_chunk_start(pool, series, sample, &next);
@@ -351,6 +450,8 @@ void ing_series_release_samples(struct ing_pool *pool, struct ing_series *series
 {
     struct ing_extra *extra = extra_of(pool, series);
     ing_open_chunk_release(pool, series);
+    set_chain(series, 0);
+    set_floor(series, 0);
     if (!extra)
         return;
     nx_free(extra->ooo);
@@ -361,7 +462,7 @@ void ing_series_release_samples(struct ing_pool *pool, struct ing_series *series
 
 bool ing_series_has_samples(const struct ing_series *series)
 {
-    return ing_open_chunk_exists(series) || series->extra;
+    return ing_open_chunk_exists(series) || series->extra || ing_series_chain(series);
 }
 
 static bool overlaps(int64_t from, int64_t to, int64_t min_t, int64_t max_t)
@@ -398,27 +499,63 @@ static enum nx_err read_sealed(const struct ing_extra *extra, int64_t min_t, int
     return NX_OK;
 }
 
-enum nx_err ing_series_snapshot(struct ing_pool *pool, struct ing_series *series, int64_t min_t,
-                                int64_t max_t, struct ing_sealed_list *out)
+/* The chain into the list: chunks that are not written yet as copies, the others by name. */
+static enum nx_err read_chain(const struct ing_pool *pool, const struct ing_series *series,
+                              int64_t min_t, int64_t max_t, struct ing_sealed_list *out)
 {
-    if (open_overlaps(pool, series, min_t, max_t)) {
-        enum nx_err err = seal_open(pool, series);
+    uint64_t floor = chain_floor(pool, series);
+    uint64_t written = ing_chunk_files_written(pool->files);
+    uint64_t at = ing_series_chain(series);
+    struct ing_chunk_piece piece;
+    for (; at >= floor && at >= written; at = piece.before) {
+        enum nx_err err = ing_chunk_files_read_memory(pool->files, at, owner_of(series), &piece);
+        if (err != NX_OK)
+            return err;
+        if (piece.chunk.max_t < min_t) {
+            out->older = at;
+            return NX_OK;
+        }
+        if (piece.chunk.min_t <= max_t)
+            err = ing_sealed_list_add_copy(out, &piece.chunk, at);
         if (err != NX_OK)
             return err;
     }
-    struct ing_extra *extra = extra_of(pool, series);
-    if (!extra)
-        return NX_OK;
-    enum nx_err err = seal_ooo(extra, pool->rules->window_ms, min_t, max_t);
-    return err == NX_OK ? read_sealed(extra, min_t, max_t, out) : err;
+    if (at >= floor && at > 0)
+        out->chain =
+            (struct ing_chain){.view = ing_chunk_view_take(ing_chunk_files_view(pool->files)),
+                               .head = at,
+                               .floor = floor,
+                               .owner = owner_of(series)};
+    return NX_OK;
 }
 
-void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
-                     const struct ing_sealed_list *list)
+/* Whether chunks in files may overlap: they end before the open one begins. */
+static bool chain_overlaps(const struct ing_pool *pool, const struct ing_series *series,
+                           int64_t min_t)
 {
+    if (!ing_series_chain(series))
+        return false;
+    return ing_open_chunk_exists(series) ? min_t < ing_open_chunk_min_t(pool, series)
+                                         : min_t <= series->newest_t;
+}
+
+enum nx_err ing_series_snapshot(struct ing_pool *pool, struct ing_series *series, int64_t min_t,
+                                int64_t max_t, struct ing_sealed_list *out)
+{
+    bool in_chain = chain_overlaps(pool, series, min_t);
+    enum nx_err err = NX_OK;
+    if (open_overlaps(pool, series, min_t, max_t))
+        err = seal_open(pool, series);
     struct ing_extra *extra = extra_of(pool, series);
-    if (!extra)
-        return;
+    if (err == NX_OK && extra)
+        err = seal_ooo(extra, pool->rules->window_ms, min_t, max_t);
+    if (err == NX_OK && extra)
+        err = read_sealed(extra, min_t, max_t, out);
+    return err == NX_OK && in_chain ? read_chain(pool, series, min_t, max_t, out) : err;
+}
+
+static void drop_sealed(struct ing_extra *extra, const struct ing_sealed_list *list)
+{
     uint32_t kept = 0;
     for (uint32_t i = 0; i < extra->sealed.count; i++) {
         struct ing_sealed *sealed = extra->sealed.items[i];
@@ -433,6 +570,50 @@ void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
     extra->sealed.count = kept;
     if (kept == 0)
         ing_sealed_list_release(&extra->sealed);
+}
+
+/* Chunks below `end` that lie before min_t come into memory: the chain is cut above them. */
+static enum nx_err rescue_older(struct ing_pool *pool, struct ing_series *series, uint64_t end,
+                                int64_t min_t)
+{
+    struct ing_chunk_piece_buffer buffer;
+    struct ing_chunk_piece piece;
+    uint64_t floor = chain_floor(pool, series);
+    struct ing_extra *extra;
+    enum nx_err err = extra_get(pool, series, &extra);
+    for (uint64_t at = ing_series_chain(series); err == NX_OK && at >= floor && at > 0;
+         at = piece.before) {
+        err = piece_read(pool, series, at, &buffer, &piece);
+        if (err == NX_OK && at < end && piece.chunk.max_t < min_t)
+            err = seal_chunk(&extra->sealed, &piece.chunk);
+    }
+    extra_settle(pool, series);
+    return err;
+}
+
+static void drop_chain(struct ing_pool *pool, struct ing_series *series,
+                       const struct ing_sealed_list *list, int64_t min_t)
+{
+    if (list->end <= ing_series_floor(series) || !ing_series_chain(series))
+        return;
+    /* without memory for them they stay, and what is in the block with them: seen twice, merged */
+    if (list->older >= ing_series_floor(series) && list->older > 0 &&
+        rescue_older(pool, series, list->end, min_t) != NX_OK)
+        return;
+    set_floor(series, list->end);
+    if (ing_series_chain(series) < list->end) {
+        set_chain(series, 0);
+        set_floor(series, 0);
+    }
+}
+
+void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
+                     const struct ing_sealed_list *list, int64_t min_t)
+{
+    struct ing_extra *extra = extra_of(pool, series);
+    if (extra)
+        drop_sealed(extra, list);
+    drop_chain(pool, series, list, min_t);
     extra_settle(pool, series);
 }
 
@@ -463,13 +644,15 @@ enum nx_err ing_series_read(const struct ing_pool *pool, const struct ing_series
         err = read_open(pool, series, out);
     if (err == NX_OK && extra && extra->ooo)
         err = read_ooo(extra->ooo, min_t, max_t, out);
+    if (err == NX_OK && chain_overlaps(pool, series, min_t))
+        err = read_chain(pool, series, min_t, max_t, out);
     return err;
 }
 
 bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *series,
                          int64_t min_t, int64_t max_t)
 {
-    if (open_overlaps(pool, series, min_t, max_t))
+    if (open_overlaps(pool, series, min_t, max_t) || chain_overlaps(pool, series, min_t))
         return true;
     const struct ing_extra *extra = extra_of(pool, series);
     if (extra && extra->ooo) {
@@ -487,6 +670,6 @@ bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *s
 size_t ing_series_chunk_count(const struct ing_pool *pool, const struct ing_series *series)
 {
     const struct ing_extra *extra = extra_of(pool, series);
-    size_t count = ing_open_chunk_exists(series) ? 1 : 0;
+    size_t count = (ing_open_chunk_exists(series) ? 1u : 0u) + (ing_series_chain(series) ? 1u : 0u);
     return extra ? count + extra->sealed.count + (extra->ooo ? 1 : 0) : count;
 }

@@ -5,6 +5,7 @@
 #define ING_HEAD_SERIES_H
 
 #include "common/labels/series_id.h"
+#include "ingester/head/chunk_files.h"
 #include "ingester/head/sealed.h"
 #include "ingester/head/slab.h"
 
@@ -23,7 +24,7 @@ struct ing_ooo {
     struct ing_ooo_sample items[];
 };
 
-/* There are millions of them: 72 bytes. All zero but for newest_t is one without samples. The open
+/* There are millions of them: 80 bytes. All zero but for newest_t is one without samples. The open
  * chunk's state is nx_xor_state's (open_chunk.c). */
 struct ing_series {
     struct nx_series_id id;
@@ -38,6 +39,10 @@ struct ing_series {
     uint32_t delta;         /* between its last two samples */
     uint32_t extra;         /* what few series have (pool->extras), by position + 1 */
     uint32_t last_append_s; /* wall clock, for leaving the head */
+    uint32_t chain_low;     /* its latest chunk in the chunk files; 0: none */
+    uint32_t floor_low;     /* addresses below are not its any more */
+    uint16_t chain_high;
+    uint16_t floor_high;
     unsigned tenant : 20;
     unsigned open_len : 10; /* bytes of its stream */
     unsigned is_run : 1;
@@ -62,14 +67,16 @@ struct ing_window_rules {
 /* Where the samples and labels of a shard's series lie. One thread. */
 struct ing_pool {
     const struct ing_window_rules *rules;
-    uint32_t open_max_bytes; /* a stream of floats is sealed before it is longer */
+    struct ing_chunk_files *files; /* NULL: sealed chunks stay in memory */
     struct ing_slab slab;
     struct ing_extra *extras;
     size_t extra_count;
     size_t extra_capacity;
     uint32_t free_extra;
 };
-void ing_pool_init(struct ing_pool *pool, const struct ing_window_rules *rules);
+/* The chunk files may be NULL, and are the pool's from now on. */
+void ing_pool_init(struct ing_pool *pool, const struct ing_window_rules *rules,
+                   struct ing_chunk_files *files);
 /* The samples of all series have been released. */
 void ing_pool_release(struct ing_pool *pool);
 
@@ -77,6 +84,15 @@ void ing_pool_release(struct ing_pool *pool);
 static inline bool ing_series_live(const struct ing_series *series)
 {
     return series->labels != ING_SLAB_NONE;
+}
+
+static inline uint64_t ing_series_chain(const struct ing_series *series)
+{
+    return (uint64_t)series->chain_high << 32 | series->chain_low;
+}
+static inline uint64_t ing_series_floor(const struct ing_series *series)
+{
+    return (uint64_t)series->floor_high << 32 | series->floor_low;
 }
 
 /* The start of the window that holds t. */
@@ -92,24 +108,26 @@ enum nx_err ing_series_append(struct ing_pool *pool, struct ing_series *series,
                               enum ing_append_result *out) NX_WARN_UNUSED;
 /* Frees the samples. */
 void ing_series_release_samples(struct ing_pool *pool, struct ing_series *series);
+/* Whether it has any, in memory or in files. */
 bool ing_series_has_samples(const struct ing_series *series);
 
 /* Seals what is open in [min_t, max_t] (whole windows) and takes references to all chunks there,
  * which ing_sealed_list_load brings into memory. */
 enum nx_err ing_series_snapshot(struct ing_pool *pool, struct ing_series *series, int64_t min_t,
                                 int64_t max_t, struct ing_sealed_list *out) NX_WARN_UNUSED;
-/* Drops those chunks of a snapshot that the series still holds. */
+/* Drops those chunks of a snapshot, which was of times from min_t on and has been loaded, that the
+ * series still holds. */
 void ing_series_drop(struct ing_pool *pool, struct ing_series *series,
-                     const struct ing_sealed_list *list);
+                     const struct ing_sealed_list *list, int64_t min_t);
 /* References to, or copies of, everything that overlaps [min_t, max_t], which
  * ing_sealed_list_load brings into memory; changes nothing. */
 enum nx_err ing_series_read(const struct ing_pool *pool, const struct ing_series *series,
                             int64_t min_t, int64_t max_t,
                             struct ing_sealed_list *out) NX_WARN_UNUSED;
-/* Whether ing_series_read would give anything. */
+/* Whether ing_series_read could give anything: of chunks in files only the latest time is known. */
 bool ing_series_overlaps(const struct ing_pool *pool, const struct ing_series *series,
                          int64_t min_t, int64_t max_t);
-/* Sealed and open ones. */
+/* Sealed and open ones; all that are in files count as one. */
 size_t ing_series_chunk_count(const struct ing_pool *pool, const struct ing_series *series);
 
 #endif

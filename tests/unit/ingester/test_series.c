@@ -198,10 +198,10 @@ static void snapshot_and_drop_leave_what_came_later(void **state)
     assert_int_equal(count, 120);
     added(&series, T0 + 141 * 60000 + 1, 1);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 202);
-    ing_series_drop(&pool, &series, &taken);
+    ing_series_drop(&pool, &series, &taken, T0);
     assert_int_equal(count_samples(&series, T0, T0 + 2 * HOUR_MS - 1), 0);
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 82);
-    ing_series_drop(&pool, &series, &taken); /* again: nothing */
+    ing_series_drop(&pool, &series, &taken, T0); /* again: nothing */
     assert_int_equal(count_samples(&series, INT64_MIN, INT64_MAX), 82);
     ing_sealed_list_release(&taken);
     ing_series_release_samples(&pool, &series);
@@ -245,7 +245,7 @@ static void append_without_memory_changes_nothing(void **state)
 static int pool_begin(void **state)
 {
     (void)state;
-    ing_pool_init(&pool, &rules);
+    ing_pool_init(&pool, &rules, NULL);
     return 0;
 }
 
