@@ -2,6 +2,7 @@
  * <data-dir>/snapshots/<name>/blocks, beside a copy of the list of deletions. Links cost no space
  * until the block they share goes. It appears under its name when all of it is there; as a data
  * directory it starts a node. */
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
@@ -103,9 +104,7 @@ static enum nx_err make_snapshot(struct ingester *ing, const char *name)
 {
     const struct nx_fs *fs = ing->deps.fs;
     char tmp[NAME_MAX_BYTES + 8];
-    size_t len = strlen(name);
-    memcpy(tmp, name, len);
-    memcpy(tmp + len, ".tmp", 5);
+    (void)snprintf(tmp, sizeof tmp, "%s.tmp", name);
     char *above = nx_path_join(ing->deps.settings->data_dir, "snapshots");
     char *unfinished = above ? nx_path_join(above, tmp) : NULL;
     char *path = above ? nx_path_join(above, name) : NULL;
@@ -140,15 +139,21 @@ static void lane_done(struct nx_job *job)
 
 /* --- the request --- */
 
+static void make_on_lane(struct snapshot *snapshot)
+{
+    snapshot->job = (struct nx_job){.run = lane_run, .done = lane_done};
+    enum nx_err err = nx_lane_submit(snapshot->ing->flush_lane, &snapshot->job);
+    if (err != NX_OK)
+        snapshot_end(snapshot, err);
+}
+
 static void flushed(struct ing_flush_want *want)
 {
     struct snapshot *snapshot = NX_OWNER(struct snapshot, want, want);
-    enum nx_err err = want->err;
-    snapshot->job = (struct nx_job){.run = lane_run, .done = lane_done};
-    if (err == NX_OK)
-        err = nx_lane_submit(snapshot->ing->flush_lane, &snapshot->job);
-    if (err != NX_OK)
-        snapshot_end(snapshot, err);
+    if (want->err != NX_OK)
+        snapshot_end(snapshot, want->err);
+    else
+        make_on_lane(snapshot);
 }
 
 /* It becomes a file name. */
@@ -181,11 +186,12 @@ void ing_snapshot_handle(struct nx_rpc_request *req, void *user)
         snapshot_end(snapshot, NX_ERR_INVALID);
         return;
     }
+    if (snapshot->request->skip_head) {
+        make_on_lane(snapshot);
+        return;
+    }
     snapshot->want = (struct ing_flush_want){.home = nx_rpc_request_worker(req),
                                              .range = {.min_t = INT64_MIN, .max_t = INT64_MAX},
                                              .done = flushed};
-    if (snapshot->request->skip_head)
-        flushed(&snapshot->want);
-    else
-        ing_flush_ask(ing->flush, &snapshot->want);
+    ing_flush_ask(ing->flush, &snapshot->want);
 }

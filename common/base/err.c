@@ -125,7 +125,7 @@ static size_t utf8_floor(const char *text, size_t len)
     return len - (start - 1) < want ? start - 1 : len;
 }
 
-enum nx_err nx_fail_set(struct nx_fail *fail, enum nx_err code, const char *format, ...)
+enum nx_err(nx_fail_set)(struct nx_fail *fail, enum nx_err code, const char *format, ...)
 {
     if (!fail)
         return code;

@@ -77,6 +77,10 @@ struct nx_fail {
  * NULL. */
 enum nx_err nx_fail_set(struct nx_fail *fail, enum nx_err code, const char *format, ...)
     NX_PRINTF(3, 4);
+#ifdef __clang_analyzer__
+/* The static analyzer sees one source file at a time: this tells it what is returned. */
+#define nx_fail_set(fail, code, ...) ((nx_fail_set)(fail, code, __VA_ARGS__), (code))
+#endif
 
 /* fail->text, or the code's own text where none was recorded. */
 const char *nx_fail_text(const struct nx_fail *fail);

@@ -133,7 +133,7 @@ static enum nx_err add_label(struct parser *p, struct nx_view name, struct nx_vi
 /* name="value", "quoted name"="value", or a quoted metric name alone. */
 static enum nx_err take_label(struct parser *p)
 {
-    struct nx_view name, value = NX_VIEW("");
+    struct nx_view name = NX_VIEW(""), value = NX_VIEW("");
     bool quoted = !at_end(p) && *p->ptr == '"';
     enum nx_err err = NX_OK;
     if (quoted)

@@ -301,8 +301,10 @@ static enum nx_err take_symbols(struct dist_decoding *d, struct nx_view message)
         count += field.number == 4;
     if (!dist_pb_ok(&pb))
         return dist_decoding_broken(d, &pb, "Request");
+    if (count == 0)
+        return NX_OK;
     batch->symbols = nx_arena_array(&batch->arena, count, sizeof *batch->symbols);
-    if (!batch->symbols && count > 0)
+    if (!batch->symbols)
         return NX_ERR_NOMEM;
     pb = dist_pb_of(message);
     while (dist_pb_next(&pb, &field)) {
@@ -314,7 +316,7 @@ static enum nx_err take_symbols(struct dist_decoding *d, struct nx_view message)
     }
     if (!dist_pb_ok(&pb))
         return dist_decoding_broken(d, &pb, "Request");
-    if (count > 0 && batch->symbols[0].text.len > 0)
+    if (batch->symbols[0].text.len > 0)
         return nx_fail_set(d->fail, NX_ERR_INVALID, "the first symbol must be the empty string");
     return NX_OK;
 }

@@ -100,12 +100,15 @@ static enum nx_err check_ids(struct ing_block *block, struct nx_fail *fail)
     if (err != NX_OK)
         return err;
     int rc;
-    while ((rc = ing_block_iter_next(iter, &series)) == 1)
-        if (!nx_series_id_eq(series.id, nx_series_id_of(tenant, series.labels)))
-            rc = nx_fail_set(fail, NX_ERR_CORRUPT,
-                             "import: a series does not have the id of its labels");
+    while (err == NX_OK && (rc = ing_block_iter_next(iter, &series)) != 0) {
+        if (rc < 0)
+            err = (enum nx_err)rc;
+        else if (!nx_series_id_eq(series.id, nx_series_id_of(tenant, series.labels)))
+            err = nx_fail_set(fail, NX_ERR_CORRUPT,
+                              "import: a series does not have the id of its labels");
+    }
     ing_block_iter_free(iter);
-    return (enum nx_err)rc;
+    return err;
 }
 
 static enum nx_err check_block(const struct ing_block_intake *intake, const char *path,

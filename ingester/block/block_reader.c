@@ -41,7 +41,7 @@ static enum nx_err toc_read(struct ing_block *block, struct nx_fail *fail)
     uint32_t crc = nx_cursor_u32(&cur);
     uint32_t version = nx_cursor_u32(&cur);
     uint32_t footer_crc = nx_cursor_u32(&cur);
-    struct nx_view magic = nx_cursor_take(&cur, ING_BLOCK_MAGIC_BYTES);
+    struct nx_view magic = nx_view_make(cur.ptr, ING_BLOCK_MAGIC_BYTES);
     if (memcmp(magic.ptr, ING_BLOCK_MAGIC, ING_BLOCK_FAMILY_BYTES) != 0 ||
         memcmp(file.ptr, magic.ptr, ING_BLOCK_MAGIC_BYTES) != 0 ||
         footer_crc != nx_crc32c(0, footer, 20))

@@ -48,13 +48,13 @@ bool qry_admin_evaluate(struct qry_job *op)
 
 /* --- delete_series --- */
 
-static bool ask_delete(struct qry_job *op, struct qry_delete_request *request, struct nx_rand *rand)
+static bool ask_delete(struct qry_job *op, struct qry_delete_request request, struct nx_rand *rand)
 {
     uint64_t id[ID_BYTES / 8] = {nx_rand_u64(rand), nx_rand_u64(rand)};
     struct nx_buf body;
-    request->id = nx_view_make(id, sizeof id);
+    request.id = nx_view_make(id, sizeof id);
     nx_buf_init(&body, 1u << 20);
-    qry_put_delete_request(&body, request);
+    qry_put_delete_request(&body, &request);
     if (nx_buf_err(&body) == NX_ERR_TOO_LARGE) {
         nx_buf_release(&body);
         return qry_job_fail(op, QRY_API_BAD_DATA, "a selector is too long");
@@ -86,7 +86,7 @@ bool qry_delete_prepare(struct qry_job *op)
     nx_rand_system(&rand);
     for (size_t i = 0; i < admin->matches.count; i++) {
         request.matchers = admin->matches.sets[i];
-        if (!ask_delete(op, &request, &rand))
+        if (!ask_delete(op, request, &rand))
             return false;
     }
     return true;
