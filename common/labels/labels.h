@@ -77,6 +77,8 @@ void nx_labels_builder_init(struct nx_labels_builder *builder, struct nx_arena *
 void nx_labels_builder_set(struct nx_labels_builder *builder, struct nx_view name,
                            struct nx_view value);
 void nx_labels_builder_del(struct nx_labels_builder *builder, struct nx_view name);
+/* As it stands; an empty view where the label is absent. */
+struct nx_view nx_labels_builder_get(const struct nx_labels_builder *builder, struct nx_view name);
 enum nx_err nx_labels_builder_take(struct nx_labels_builder *builder,
                                    struct nx_labels *out) NX_WARN_UNUSED;
 

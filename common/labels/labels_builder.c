@@ -65,6 +65,12 @@ void nx_labels_builder_set(struct nx_labels_builder *builder, struct nx_view nam
     builder->count++;
 }
 
+struct nx_view nx_labels_builder_get(const struct nx_labels_builder *builder, struct nx_view name)
+{
+    struct nx_labels now = {.items = builder->items, .count = builder->count};
+    return nx_labels_get(now, name);
+}
+
 enum nx_err nx_labels_builder_take(struct nx_labels_builder *builder, struct nx_labels *out)
 {
     if (builder->failed)

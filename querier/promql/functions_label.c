@@ -1,5 +1,6 @@
 /* label_replace and label_join: series by series, whatever the steps hold. */
 #include "common/cxx/re2_shim.h"
+#include "common/labels/expand.h"
 #include "querier/promql/functions.h"
 
 #define BYTES_OF_WORK 32 /* of a label value, as much work as a sample */
@@ -33,71 +34,6 @@ static enum nx_err set_label(struct qry_eval *ev, struct qry_row *row, struct nx
 
 /* --- label_replace --- */
 
-static bool is_name_byte(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
-/* The group a reference at the start of `text` ("$1", "${name}") speaks of; its length, 0: no
- * reference. */
-static size_t read_reference(struct nx_view text, struct nx_view *name)
-{
-    bool brace = text.len > 1 && text.ptr[1] == '{';
-    size_t start = brace ? 2 : 1;
-    size_t end = start;
-
-    while (end < text.len && is_name_byte(text.ptr[end]))
-        end++;
-    if (end == start || (brace && (end == text.len || text.ptr[end] != '}')))
-        return 0;
-    *name = nx_view_make(text.ptr + start, end - start);
-    return brace ? end + 1 : end;
-}
-
-static struct nx_view group_named(const struct nx_regex *regex, struct nx_view name,
-                                  const struct nx_view *groups, size_t count)
-{
-    size_t number = 0;
-    bool is_number = !(name.ptr[0] == '0' && name.len > 1);
-
-    for (size_t i = 0; i < name.len && is_number; i++) {
-        is_number = name.ptr[i] >= '0' && name.ptr[i] <= '9' && number < 100000000;
-        number = number * 10 + (size_t)(name.ptr[i] - '0');
-    }
-    if (!is_number) {
-        int index = nx_regex_group_index(regex, name);
-        if (index < 0)
-            return (struct nx_view){NULL, 0};
-        number = (size_t)index;
-    }
-    return number < count ? groups[number] : (struct nx_view){NULL, 0};
-}
-
-/* Go's Regexp.Expand. */
-static void expand(struct nx_buf *out, struct nx_view text, const struct nx_regex *regex,
-                   const struct nx_view *groups, size_t count)
-{
-    while (text.len > 0) {
-        size_t plain = nx_view_find(text, '$');
-        nx_buf_append(out, text.ptr, plain);
-        text = nx_view_make(text.ptr + plain, text.len - plain);
-        if (text.len == 0)
-            break;
-        struct nx_view name;
-        size_t used = 1;
-        if (text.len > 1 && text.ptr[1] == '$') {
-            nx_buf_append_char(out, '$');
-            used = 2;
-        } else if ((used = read_reference(text, &name)) > 0) {
-            nx_buf_append_view(out, group_named(regex, name, groups, count));
-        } else {
-            nx_buf_append_char(out, '$');
-            used = 1;
-        }
-        text = nx_view_make(text.ptr + used, text.len - used);
-    }
-}
-
 static enum nx_err replace_in_rows(struct qry_matrix *matrix, const struct nx_regex *regex,
                                    struct nx_view to, struct nx_view replacement,
                                    struct nx_view from)
@@ -120,8 +56,8 @@ static enum nx_err replace_in_rows(struct qry_matrix *matrix, const struct nx_re
         if ((err = qry_work(matrix->ev, 16)) || count == 0)
             continue;
         nx_buf_clear(&value);
-        expand(&value, replacement, regex, groups,
-               count < REPLACE_GROUPS_MAX ? count : REPLACE_GROUPS_MAX);
+        nx_expand(&value, replacement, regex, groups,
+                  count < REPLACE_GROUPS_MAX ? count : REPLACE_GROUPS_MAX);
         if ((err = set_label(matrix->ev, row, to, &value)) == NX_OK)
             err = qry_work(matrix->ev, value.len / BYTES_OF_WORK);
         if (nx_view_eq(to, NX_LABEL_METRIC_NAME))
