@@ -149,6 +149,7 @@ static enum nx_err add_routes(struct distributor *dist)
                                       .check = dist_write_check,
                                       .user = &dist->routes[i],
                                       .max_body_bytes = (size_t)dist->deps.settings->max_body_bytes,
+                                      .body_setting = "distributor.max-body-bytes",
                                       .budget = &dist->budget};
         enum nx_err err = nx_http_server_route(dist->deps.http, &route);
         if (err)
@@ -179,6 +180,7 @@ enum nx_err dist_new(const struct dist_deps *deps, struct distributor **out)
     dist->deps = *deps;
     dist->worker_count = nx_workers_count(deps->workers);
     dist->budget.max_bytes = (size_t)deps->settings->max_inflight_bytes;
+    dist->budget.setting = "distributor.max-inflight-bytes";
     dist->budget.retry_after_s = RETRY_AFTER_S;
     atomic_init(&dist->budget.used_bytes, 0);
     atomic_init(&dist->pushes, 1);

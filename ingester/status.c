@@ -149,7 +149,7 @@ static void series_read(const struct ing_head *head, const struct ing_tenant *te
             ing_series_chunk_count(&head->pool, ing_head_series(head, it.current_value));
     part->series = tenant->series;
     part->max_t = tenant->newest_t;
-    part->min_t = tenant->window_count > 0 ? tenant->windows[0].start : INT64_MAX;
+    part->min_t = tenant->window_count > 0 ? tenant->windows[0].oldest_t : INT64_MAX;
 }
 
 static enum nx_err part_read(const struct ask *ask, const struct ing_head *head, struct part *part)

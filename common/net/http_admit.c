@@ -3,6 +3,7 @@
  * ahead of the body, which is then read and forgotten where it is short, so that the connection
  * lives on. */
 #include <assert.h>
+#include <stdio.h>
 
 #include "common/base/alloc.h"
 #include "common/net/http_server_internal.h"
@@ -61,13 +62,32 @@ static void decide_discard(struct nx_http_request *req, bool has_body)
     }
 }
 
+const char *nx_http_too_large(struct nx_http_request *req)
+{
+    enum { TEXT_BYTES = 160 };
+    const struct nx_http_route *route = &req->route->route;
+    size_t limit = req->max_body_bytes;
+    const char *setting = route->body_setting;
+    if (route->budget && route->budget->max_bytes < limit) {
+        limit = route->budget->max_bytes;
+        setting = route->budget->setting;
+    }
+    char *text = nx_arena_alloc(&req->arena, TEXT_BYTES);
+    if (!text) {
+        return "request body too large";
+    }
+    (void)snprintf(text, TEXT_BYTES, "request body too large (limit: %zu bytes%s%s)", limit,
+                   setting ? ", from the setting " : "", setting ? setting : "");
+    return text;
+}
+
 /* Room for the body, charged before it is taken; false when the request was refused. */
 static bool reserve_body(struct nx_http_request *req)
 {
     const struct nx_http_budget *budget = req->route->route.budget;
     if (req->content_length > req->max_body_bytes ||
         (budget && req->content_length > budget->max_bytes)) {
-        refuse_softly(req, 413, "request body too large");
+        refuse_softly(req, 413, nx_http_too_large(req));
         return false;
     }
     size_t len = (size_t)req->content_length;

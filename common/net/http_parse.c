@@ -219,7 +219,7 @@ static int grow_body(struct nx_http_conn *conn, size_t len)
 {
     struct nx_http_request *req = conn->reading;
     if (len > req->max_body_bytes - req->body_len) {
-        return nx_http_parse_stop(conn, 413, "request body too large");
+        return nx_http_parse_stop(conn, 413, nx_http_too_large(req));
     }
     size_t need = req->body_len + len;
     if (need <= req->body_capacity) {

@@ -52,6 +52,7 @@ struct nx_http_budget {
     atomic_size_t used_bytes;
     size_t max_bytes;
     unsigned retry_after_s;
+    const char *setting; /* that max_bytes comes from, for the text of a 413; may be NULL; static */
 };
 
 typedef void (*nx_http_handler)(struct nx_http_request *req, void *user);
@@ -66,6 +67,8 @@ struct nx_http_route {
     bool (*check)(struct nx_http_request *req, void *user);
     void *user;
     size_t max_body_bytes;     /* 0: the server's */
+    const char *body_setting; /* that max_body_bytes comes from, for the text of a 413; may be NULL;
+                                 static */
     struct nx_http_budget *budget; /* may be NULL */
 };
 

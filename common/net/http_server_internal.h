@@ -304,6 +304,9 @@ extern const char nx_http_overloaded[];
 int nx_http_check_head(struct nx_http_conn *conn);
 /* Finds the route and reserves the body, or answers. */
 void nx_http_admit(struct nx_http_request *req, bool has_body);
+/* The text of a 413: the limit in force, and the setting behind it. Lives as long as the request.
+ */
+const char *nx_http_too_large(struct nx_http_request *req);
 
 /* http_route.c */
 /* Sets route, path, query and param; else the status to refuse with (400, 404 or 405 with Allow

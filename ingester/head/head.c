@@ -318,15 +318,17 @@ bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int
 }
 
 /* Room for one more window is made sure of by the caller. */
-static void window_count_sample(struct ing_tenant *tenant, int64_t start, int64_t now_ms)
+static void window_count_sample(struct ing_tenant *tenant, int64_t start, int64_t t, int64_t now_ms)
 {
     size_t at = window_position(tenant, start);
     struct ing_window *window = &tenant->windows[at];
     if (at == tenant->window_count || window->start != start) {
         memmove(window + 1, window, (tenant->window_count - at) * sizeof *window);
-        *window = (struct ing_window){.start = start, .first_append_ms = now_ms};
+        *window = (struct ing_window){.start = start, .oldest_t = t, .first_append_ms = now_ms};
         tenant->window_count++;
     }
+    if (t < window->oldest_t)
+        window->oldest_t = t;
     window->samples++;
     window->last_append_ms = now_ms;
 }
@@ -347,7 +349,7 @@ enum nx_err ing_head_append(struct ing_head *head, uint32_t ref, const struct nx
     series->last_append_s = (uint32_t)(now_ms / 1000);
     if (result == ING_APPENDED) {
         window_count_sample(tenant, ing_window_of(head->options.rules.window_ms, sample->t),
-                            now_ms);
+                            sample->t, now_ms);
         if (sample->t > tenant->newest_t)
             tenant->newest_t = sample->t;
     }

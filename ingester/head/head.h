@@ -23,6 +23,7 @@ struct ing_series_limit {
 
 struct ing_window {
     int64_t start;
+    int64_t oldest_t;        /* of all samples that it has had */
     uint64_t samples;        /* appended since the last snapshot of it */
     int64_t first_append_ms; /* wall clock */
     int64_t last_append_ms;

@@ -228,7 +228,8 @@ static enum nx_err add_route(struct querier *qry, struct qry_route *route, const
                                  .path = path,
                                  .handle = qry_job_handle,
                                  .user = route,
-                                 .max_body_bytes = body_bytes ? body_bytes : form_bytes(qry)};
+                                 .max_body_bytes = body_bytes ? body_bytes : form_bytes(qry),
+                                 .body_setting = body_bytes ? NULL : "query.max-query-bytes"};
     return nx_http_server_route(qry->deps.http, &http);
 }
 

@@ -25,7 +25,6 @@ struct tsdb_status {
     uint64_t limit;
     uint64_t series, label_pairs, chunks;
     int64_t min_t, max_t;
-    bool any;
     struct entries lists[LIST_COUNT];
 };
 
@@ -43,6 +42,8 @@ bool qry_status_tsdb_prepare(struct qry_job *op)
     if (limit > MAX_LIMIT)
         return qry_job_fail(op, QRY_API_BAD_DATA, "limit must not exceed %d", MAX_LIMIT);
     s->limit = (uint64_t)limit;
+    s->min_t = INT64_MAX; /* what an empty head says, as in Prometheus */
+    s->max_t = INT64_MIN;
     struct nx_buf body;
     nx_buf_init(&body, 4096);
     qry_put_status_request(&body, op->tenant, (uint32_t)limit);
@@ -92,9 +93,8 @@ static enum nx_err take_message(struct qry_job *op, struct tsdb_status *s, struc
     }
     s->series += series;
     if (series > 0) {
-        s->min_t = !s->any || min_t < s->min_t ? min_t : s->min_t;
-        s->max_t = !s->any || max_t > s->max_t ? max_t : s->max_t;
-        s->any = true;
+        s->min_t = min_t < s->min_t ? min_t : s->min_t;
+        s->max_t = max_t > s->max_t ? max_t : s->max_t;
     }
     return err || nx_cursor_ok(&cur) ? err : NX_ERR_CORRUPT;
 }

@@ -11,6 +11,7 @@
 #include "common/base/rand.h"
 #include "http_fixture.h"
 
+#define SMALL_REFUSED "request body too large (limit: 100 bytes, from the setting room.max-bytes)\n"
 #define HOST "Host: test\r\n"
 
 static void say_length(struct nx_http_request *req, void *user)
@@ -100,8 +101,11 @@ static void start(struct setting *setting, const struct nx_http_server_options *
     setting->budget = (struct nx_http_budget){.max_bytes = 1000, .retry_after_s = 7};
     fixture_init(&setting->fixture, options, 1);
     fixture_route(&setting->fixture, NX_HTTP_GET | NX_HTTP_POST, "/len", say_length, NULL);
-    struct nx_http_route small = {
-        .methods = NX_HTTP_POST, .path = "/small", .handle = say_length, .max_body_bytes = 100};
+    struct nx_http_route small = {.methods = NX_HTTP_POST,
+                                  .path = "/small",
+                                  .handle = say_length,
+                                  .max_body_bytes = 100,
+                                  .body_setting = "room.max-bytes"};
     struct nx_http_route budgeted = {.methods = NX_HTTP_POST,
                                      .path = "/budget",
                                      .handle = keep,
@@ -211,11 +215,11 @@ static void body_too_large_is_refused_before_it_is_read(void **state)
     start(&setting, NULL);
     client_open(&client, &setting.fixture);
     client_text(&client, "POST /small HTTP/1.1\r\n" HOST "Content-Length: 99999999999999\r\n\r\n");
-    expect_closing(&client, 413, "request body too large\n");
+    expect_closing(&client, 413, SMALL_REFUSED);
     client_open(&client, &setting.fixture);
     client_text(&client,
                 "POST /small HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551615\r\n\r\n");
-    expect_closing(&client, 413, "request body too large\n");
+    expect_closing(&client, 413, SMALL_REFUSED);
     client_open(&client, &setting.fixture);
     client_text(&client,
                 "POST /small HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551616\r\n\r\n");
@@ -234,7 +238,7 @@ static void short_body_too_large_leaves_the_connection_usable(void **state)
     client_open(&client, &setting.fixture);
     for (int i = 0; i < 3; i++) {
         client_text(&client, "POST /small HTTP/1.1\r\n" HOST "Content-Length: 101\r\n\r\n");
-        expect_on(&client, 413, "request body too large\n");
+        expect_on(&client, 413, SMALL_REFUSED);
         client_text(&client, body);
         client_text(&client, "POST /small HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\n");
         client_send(&client, body, 100);
@@ -256,7 +260,7 @@ static void chunked_body_too_large_is_refused_as_it_grows(void **state)
                          "32\r\n01234567890123456789012345678901234567890123456789\r\n");
     assert_true(client_is_silent(&client, 30));
     client_text(&client, "1\r\nx\r\n");
-    expect_closing(&client, 413, "request body too large\n");
+    expect_closing(&client, 413, SMALL_REFUSED);
     client_open(&client, &setting.fixture);
     client_text(&client, "POST /len HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
                          "fffffffffffffff\r\n");
@@ -334,7 +338,7 @@ static void body_beyond_the_whole_budget_gets_413(void **state)
     start(&setting, NULL);
     client_open(&client, &setting.fixture);
     client_text(&client, "POST /budget HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n");
-    expect_on(&client, 413, "request body too large\n");
+    expect_on(&client, 413, "request body too large (limit: 1000 bytes)\n");
     client_close(&client);
     stop(&setting);
 }
@@ -441,7 +445,7 @@ static void refused_while_sending_the_answer_is_not_lost(void **state)
     for (int i = 0; i < 256; i++) {
         client_send(&client, piece, sizeof(piece));
     }
-    expect_closing(&client, 413, "request body too large\n");
+    expect_closing(&client, 413, SMALL_REFUSED);
     stop(&setting);
 }
 
