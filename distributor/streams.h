@@ -10,7 +10,7 @@ struct dist_stream_path {
     const struct dist_stream *stream;
 };
 
-#define DIST_STREAM_PATHS 9
+#define DIST_STREAM_PATHS 10
 extern const struct dist_stream_path dist_stream_paths[DIST_STREAM_PATHS];
 
 #endif

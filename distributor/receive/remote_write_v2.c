@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "common/base/index.h"
+#include "distributor/receive/families.h"
 
 enum { TYPE_HISTOGRAM = 3, TYPE_SUMMARY = 5 };
 
@@ -16,7 +16,7 @@ static const char no_points[] = "TimeSeries must contain at least one sample or 
 
 struct decoding {
     struct dist_decoding common;
-    struct nx_index families; /* of the batch's metadata entries, by all that they say */
+    struct dist_families families;
 };
 
 /* --- labels --- */
@@ -181,15 +181,6 @@ static struct nx_view family_name(struct nx_view metric, uint32_t type)
     return metric;
 }
 
-static bool same_entry(uint32_t ref, const void *key, const void *user)
-{
-    const struct dist_batch *batch = user;
-    const struct dist_metadata *a = &batch->metadata[ref];
-    const struct dist_metadata *b = key;
-    return a->type == b->type && nx_view_eq(a->metric, b->metric) && nx_view_eq(a->help, b->help) &&
-           nx_view_eq(a->unit, b->unit);
-}
-
 static enum nx_err add_metadata(struct decoding *d, struct dist_series *series,
                                 const struct metadata_message *message)
 {
@@ -202,22 +193,8 @@ static enum nx_err add_metadata(struct decoding *d, struct dist_series *series,
                                   .help = batch->symbols[message->help_ref].text,
                                   .unit = batch->symbols[message->unit_ref].text,
                                   .type = message->type};
-    if (entry.metric.len == 0 || (entry.type == 0 && entry.help.len == 0 && entry.unit.len == 0))
-        return NX_OK;
     entry.metric = family_name(entry.metric, entry.type);
-    uint64_t hash = nx_hash_view(entry.metric) ^ entry.type ^ (uint64_t)message->help_ref << 32 ^
-                    (uint64_t)message->unit_ref << 16;
-    if (nx_index_find(&d->families, hash, same_entry, &entry, batch) != NX_INDEX_NONE)
-        return NX_OK;
-    struct dist_metadata *added = NULL;
-    enum nx_err err = dist_decoding_element(&d->common, batch->metadata_count, "metadata entries");
-    if (!err)
-        err = nx_index_insert(&d->families, hash, (uint32_t)batch->metadata_count);
-    if (!err)
-        err = dist_batch_add_metadata(batch, &added);
-    if (!err)
-        *added = entry;
-    return err;
+    return dist_families_add(&d->families, &d->common, &entry);
 }
 
 /* --- series --- */
@@ -327,7 +304,7 @@ enum nx_err dist_rw2_decode(struct nx_view message, const struct dist_decode_lim
     struct decoding d = {.common = {.limits = limits, .batch = batch, .fail = fail}};
     batch->format = &dist_rw2_format;
     batch->strict_exemplars = true;
-    nx_index_init(&d.families);
+    dist_families_init(&d.families);
     enum nx_err err = take_symbols(&d.common, message);
     struct dist_pb pb = dist_pb_of(message);
     struct dist_pb_field field;
@@ -341,6 +318,6 @@ enum nx_err dist_rw2_decode(struct nx_view message, const struct dist_decode_lim
     }
     if (!err && !dist_pb_ok(&pb))
         err = dist_decoding_broken(&d.common, &pb, "Request");
-    nx_index_release(&d.families);
+    dist_families_release(&d.families);
     return dist_decoding_end(&d.common, err);
 }

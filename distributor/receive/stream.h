@@ -44,5 +44,7 @@ extern const struct dist_stream dist_text_push;
 extern const struct dist_stream dist_text_push_base64; /* the job's name is in base64 */
 /* Influx line protocol (docs/formats/influx.md). */
 extern const struct dist_stream dist_influx;
+/* OTLP metrics (docs/formats/otlp.md). */
+extern const struct dist_stream dist_otlp_metrics;
 
 #endif
