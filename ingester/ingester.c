@@ -15,6 +15,7 @@
 #include "ingester/import.h"
 #include "ingester/ingester_internal.h"
 #include "ingester/open.h"
+#include "ingester/repair/repair.h"
 
 #define PUSH_BODY_MAX ((size_t)64 << 20)
 #define READ_THREADS 4
@@ -263,6 +264,8 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
         err = register_methods(ing);
     if (err == NX_OK)
         err = ing_import_open(ing);
+    if (err == NX_OK)
+        err = ing_repair_new(ing, &ing->repair);
     if (err != NX_OK) {
         if (fail && fail->code == NX_OK)
             nx_fail_set(fail, err, "ingester: %s", nx_err_text(err));
@@ -324,6 +327,7 @@ static void on_logs_closed(struct ing_fan *fan)
     nx_lane_free(ing->chunk_lane);
     ing->read_lane = ing->flush_lane = ing->chunk_lane = NULL;
     ing_import_close(ing);
+    ing_repair_close_lane(ing->repair);
     nx_free(stop->fan.slots);
     nx_free(stop);
     done(user);
@@ -394,6 +398,7 @@ void ing_free(struct ingester *ing)
     nx_lane_free(ing->flush_lane);
     nx_lane_free(ing->chunk_lane);
     ing_import_close(ing);
+    ing_repair_free(ing->repair);
     ing_flush_free(ing->flush);
     ing_compactor_free(ing->compactor);
     for (uint32_t i = 0; i < ing->shard_count; i++) {

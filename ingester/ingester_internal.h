@@ -21,6 +21,7 @@
 
 struct ing_flush;
 struct ing_compactor;
+struct ing_repair;
 
 struct ing_shard {
     struct ingester *ing;
@@ -55,6 +56,7 @@ struct ingester {
     struct ing_tombstones *tombstones;
     struct ing_flush *flush;
     struct ing_compactor *compactor;
+    struct ing_repair *repair;
     struct ing_progress progress;
     /* Requests and jobs in flight, and the start; ing_stop waits until there are none. */
     atomic_size_t active;
@@ -139,5 +141,13 @@ enum nx_err ing_pb_pack(const ProtobufCMessage *message, struct nx_buf *out) NX_
 enum nx_err ing_matchers_init(Narthex__Matcher *const *rows, size_t count, struct nx_arena *arena,
                               struct nx_matcher **out, struct nx_fail *fail) NX_WARN_UNUSED;
 void ing_matchers_release(struct nx_matcher *matchers, size_t count);
+/* The message of a deletion, in the arena; its texts are the tombstone's. */
+enum nx_err ing_tombstone_message(const struct ing_tombstone *tombstone, struct nx_arena *arena,
+                                  Narthex__Deletion **out) NX_WARN_UNUSED;
+/* A bitmap of partitions in a request (empty: all), which it points into. NX_ERR_INVALID where it
+ * is not one of so many. */
+enum nx_err ing_partition_filter_init(struct ing_partition_filter *filter,
+                                      const ProtobufCBinaryData *bits,
+                                      uint32_t partitions) NX_WARN_UNUSED;
 
 #endif

@@ -73,3 +73,45 @@ void ing_matchers_release(struct nx_matcher *matchers, size_t count)
     for (size_t i = 0; i < count; i++)
         nx_matcher_release(&matchers[i]);
 }
+
+enum nx_err ing_partition_filter_init(struct ing_partition_filter *filter,
+                                      const ProtobufCBinaryData *bits, uint32_t partitions)
+{
+    if (bits->len > 0 && bits->len != (partitions + 7) / 8)
+        return NX_ERR_INVALID;
+    *filter = (struct ing_partition_filter){.partitions = partitions,
+                                            .bits = bits->len > 0 ? bits->data : NULL};
+    return NX_OK;
+}
+
+enum nx_err ing_tombstone_message(const struct ing_tombstone *tombstone, struct nx_arena *arena,
+                                  Narthex__Deletion **out)
+{
+    Narthex__Deletion *deletion = nx_arena_alloc(arena, sizeof *deletion);
+    Narthex__Matcher *matchers = nx_arena_array(arena, tombstone->matcher_count, sizeof *matchers);
+    Narthex__Matcher **list =
+        nx_arena_array(arena, tombstone->matcher_count, sizeof(Narthex__Matcher *));
+    uint8_t *id = nx_arena_alloc(arena, 16);
+    if (!deletion || !matchers || !list || !id)
+        return NX_ERR_NOMEM;
+    for (int i = 0; i < 8; i++) {
+        id[i] = (uint8_t)(tombstone->id.hi >> (8 * i));
+        id[8 + i] = (uint8_t)(tombstone->id.lo >> (8 * i));
+    }
+    for (size_t i = 0; i < tombstone->matcher_count; i++) {
+        matchers[i] = (Narthex__Matcher)NARTHEX__MATCHER__INIT;
+        matchers[i].type = (uint32_t)tombstone->matchers[i].type;
+        matchers[i].name = (char *)(uintptr_t)tombstone->matchers[i].name.ptr;
+        matchers[i].value = (char *)(uintptr_t)tombstone->matchers[i].value.ptr;
+        list[i] = &matchers[i];
+    }
+    *deletion = (Narthex__Deletion)NARTHEX__DELETION__INIT;
+    deletion->id = (ProtobufCBinaryData){.data = id, .len = 16};
+    deletion->matchers = list;
+    deletion->n_matchers = tombstone->matcher_count;
+    deletion->min_t = tombstone->range.min_t;
+    deletion->max_t = tombstone->range.max_t;
+    deletion->created_ms = tombstone->created_ms;
+    *out = deletion;
+    return NX_OK;
+}

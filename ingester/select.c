@@ -42,6 +42,7 @@ struct select {
     struct nx_matcher *matchers;
     size_t matcher_count;
     struct ing_range range;
+    struct ing_partition_filter filter;
     struct ing_fan fan;
     struct select_part *parts;
     struct ing_tombstone_list tombstones; /* of the tenant in the range */
@@ -118,6 +119,7 @@ static void part_run(struct ing_fan_slot *slot)
         err = ing_read_begin(&part->cursor, slot->shard->store.head,
                              nx_view_of(select->request->tenant), select->matchers,
                              select->matcher_count, select->range);
+        part->cursor.filter = select->filter;
     }
     int more = err;
     if (err == NX_OK)
@@ -237,7 +239,8 @@ static enum nx_err collect_block(struct select *select, struct ing_block *block,
                                       &select->arena, series.chunks, &series.chunk_count);
             if (atomic_load(&select->canceled))
                 err = NX_ERR_CANCELED;
-            if (err == NX_OK && series.chunk_count > 0)
+            if (err == NX_OK && series.chunk_count > 0 &&
+                ing_partition_wanted(&select->filter, series.id))
                 err = collect_series(select, &series, scratch);
         }
         if (err == NX_OK)
@@ -358,38 +361,6 @@ static enum nx_err frame_entry(struct frame *frame, struct ing_range range,
     return err;
 }
 
-static enum nx_err frame_deletion(struct frame *frame, const struct ing_tombstone *tombstone)
-{
-    Narthex__Deletion *deletion = nx_arena_alloc(&frame->arena, sizeof *deletion);
-    Narthex__Matcher *matchers =
-        nx_arena_array(&frame->arena, tombstone->matcher_count, sizeof *matchers);
-    Narthex__Matcher **list =
-        nx_arena_array(&frame->arena, tombstone->matcher_count, sizeof(Narthex__Matcher *));
-    uint8_t *id = nx_arena_alloc(&frame->arena, 16);
-    if (!deletion || !matchers || !list || !id)
-        return NX_ERR_NOMEM;
-    for (int i = 0; i < 8; i++) {
-        id[i] = (uint8_t)(tombstone->id.hi >> (8 * i));
-        id[8 + i] = (uint8_t)(tombstone->id.lo >> (8 * i));
-    }
-    for (size_t i = 0; i < tombstone->matcher_count; i++) {
-        matchers[i] = (Narthex__Matcher)NARTHEX__MATCHER__INIT;
-        matchers[i].type = (uint32_t)tombstone->matchers[i].type;
-        matchers[i].name = (char *)(uintptr_t)tombstone->matchers[i].name.ptr;
-        matchers[i].value = (char *)(uintptr_t)tombstone->matchers[i].value.ptr;
-        list[i] = &matchers[i];
-    }
-    *deletion = (Narthex__Deletion)NARTHEX__DELETION__INIT;
-    deletion->id = (ProtobufCBinaryData){.data = id, .len = 16};
-    deletion->matchers = list;
-    deletion->n_matchers = tombstone->matcher_count;
-    deletion->min_t = tombstone->range.min_t;
-    deletion->max_t = tombstone->range.max_t;
-    deletion->created_ms = tombstone->created_ms;
-    frame->message.deletions[frame->message.n_deletions++] = deletion;
-    return NX_OK;
-}
-
 static enum nx_err frame_deletions(struct select *select, struct frame *frame)
 {
     const struct ing_tombstone_list *list = &select->tombstones;
@@ -399,8 +370,10 @@ static enum nx_err frame_deletions(struct select *select, struct frame *frame)
         nx_arena_array(&frame->arena, list->count, sizeof(Narthex__Deletion *));
     if (!frame->message.deletions)
         return NX_ERR_NOMEM;
-    for (size_t i = 0; i < list->count && err == NX_OK; i++)
-        err = frame_deletion(frame, list->items[i]);
+    for (size_t i = 0; i < list->count && err == NX_OK; i++) {
+        err = ing_tombstone_message(list->items[i], &frame->arena, &frame->message.deletions[i]);
+        frame->message.n_deletions += err == NX_OK;
+    }
     return err;
 }
 
@@ -549,6 +522,10 @@ static enum nx_err select_init(struct select *select, struct nx_view body)
     if (err != NX_OK)
         return err;
     select->matcher_count = select->request->n_matchers;
+    err = ing_partition_filter_init(&select->filter, &select->request->partitions,
+                                    ing->deps.partitions);
+    if (err != NX_OK)
+        return nx_fail_set(&select->fail, err, "select: partitions of another number");
     select->range =
         (struct ing_range){.min_t = select->request->min_t, .max_t = select->request->max_t};
     select->parts = nx_arena_calloc(&select->pb.arena, ing->shard_count, sizeof *select->parts);

@@ -84,6 +84,7 @@ static enum nx_err tenant_new(struct ing_head *head, struct nx_view name, struct
     if (!tenant)
         return NX_ERR_NOMEM;
     tenant->newest_t = INT64_MIN;
+    tenant->watched_until = INT64_MIN;
     ing_exemplars_init(&tenant->exemplars, head->options.max_exemplars);
     ing_metadata_init(&tenant->metadata);
     tenant->name = nx_view_make(nx_strndup(name.len > 0 ? name.ptr : "", name.len), name.len);
@@ -317,15 +318,32 @@ bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int
     return false;
 }
 
-/* Room for one more window is made sure of by the caller. */
-static void window_count_sample(struct ing_tenant *tenant, int64_t start, int64_t t, int64_t now_ms)
+int64_t ing_late_step(int64_t window_ms)
 {
+    const int64_t unit = INT64_C(300000);
+    int64_t parts = (window_ms + unit - 1) / unit;
+    return (parts + 63) / 64 * unit;
+}
+
+static uint64_t late_bit(const struct ing_head *head, const struct ing_window *window, int64_t t)
+{
+    return UINT64_C(1) << ((t - window->start) / ing_late_step(head->options.rules.window_ms));
+}
+
+/* Room for one more window is made sure of by the caller. */
+static void window_count_sample(const struct ing_head *head, struct ing_tenant *tenant, int64_t t,
+                                int64_t now_ms)
+{
+    int64_t start = ing_window_of(head->options.rules.window_ms, t);
     size_t at = window_position(tenant, start);
     struct ing_window *window = &tenant->windows[at];
     if (at == tenant->window_count || window->start != start) {
         memmove(window + 1, window, (tenant->window_count - at) * sizeof *window);
-        *window = (struct ing_window){.start = start, .oldest_t = t, .first_append_ms = now_ms};
+        *window = (struct ing_window){
+            .start = start, .oldest_t = t, .first_append_ms = now_ms, .late = UINT64_MAX};
         tenant->window_count++;
+    } else if (t < tenant->watched_until) {
+        window->late |= late_bit(head, window, t);
     }
     if (t < window->oldest_t)
         window->oldest_t = t;
@@ -348,8 +366,7 @@ enum nx_err ing_head_append(struct ing_head *head, uint32_t ref, const struct nx
         return err;
     series->last_append_s = (uint32_t)(now_ms / 1000);
     if (result == ING_APPENDED) {
-        window_count_sample(tenant, ing_window_of(head->options.rules.window_ms, sample->t),
-                            sample->t, now_ms);
+        window_count_sample(head, tenant, sample->t, now_ms);
         if (sample->t > tenant->newest_t)
             tenant->newest_t = sample->t;
     }

@@ -27,6 +27,9 @@ struct ing_window {
     uint64_t samples;        /* appended since the last snapshot of it */
     int64_t first_append_ms; /* wall clock */
     int64_t last_append_ms;
+    /* Parts of it, each ing_late_step long, that took samples before `watched_until` since somebody
+     * looked; all of a window that is new. */
+    uint64_t late;
 };
 
 struct ing_tenant {
@@ -39,6 +42,8 @@ struct ing_tenant {
     struct ing_metadata_table metadata;
     size_t series;
     int64_t newest_t; /* INT64_MIN: nothing yet */
+    /* What is appended from here back is noted in the windows (`late`). */
+    int64_t watched_until;
 };
 
 struct ing_head_options {
@@ -118,6 +123,8 @@ size_t ing_head_collect(struct ing_head *head, uint32_t from, uint32_t to, int64
 
 /* The samples of the window have left all series of the tenant. */
 void ing_head_window_remove(struct ing_head *head, uint32_t tenant, int64_t start);
+/* How much time one bit of a window's `late` stands for: whole digest windows of five minutes. */
+int64_t ing_late_step(int64_t window_ms);
 /* NULL where the window holds nothing. */
 struct ing_window *ing_tenant_window(struct ing_tenant *tenant, int64_t start);
 bool ing_tenant_overlaps(const struct ing_tenant *tenant, int64_t window_ms, int64_t min_t,

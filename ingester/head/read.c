@@ -104,7 +104,7 @@ int ing_read_step(struct ing_read_cursor *cursor, struct ing_range range, bool l
     for (size_t i = 0; i < max_series && cursor->it.has_value && err == NX_OK; i++) {
         const struct ing_series *series = ing_head_series(cursor->head, cursor->it.current_value);
         roaring_advance_uint32_iterator(&cursor->it);
-        if (ing_series_live(series))
+        if (ing_series_live(series) && ing_partition_wanted(&cursor->filter, series->id))
             err = read_one(cursor->head, series, range, labels_only, &scratch, result);
     }
     nx_buf_release(&scratch);

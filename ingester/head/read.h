@@ -14,6 +14,22 @@ struct ing_range {
     int64_t max_t; /* inclusive */
 };
 
+/* Some of the partitions; partition p is bit p % 8 of byte p / 8. */
+struct ing_partition_filter {
+    uint32_t partitions; /* there are */
+    const uint8_t *bits; /* NULL: all */
+};
+static inline bool ing_partition_has(const struct ing_partition_filter *filter, uint32_t partition)
+{
+    return !filter->bits || (filter->bits[partition / 8] >> (partition % 8) & 1);
+}
+static inline bool ing_partition_wanted(const struct ing_partition_filter *filter,
+                                        struct nx_series_id id)
+{
+    return !filter->bits ||
+           ing_partition_has(filter, nx_series_id_partition(id, filter->partitions));
+}
+
 struct ing_read_series {
     struct nx_series_id id;
     struct nx_view labels; /* encoded */
@@ -36,6 +52,7 @@ struct ing_read_cursor {
     struct ing_head *head;
     roaring_bitmap_t *series;
     roaring_uint32_iterator_t it;
+    struct ing_partition_filter filter; /* all; the caller may narrow it once reading has begun */
 };
 /* Pins the head until ing_read_end. An unknown tenant is an empty selection. */
 enum nx_err ing_read_begin(struct ing_read_cursor *cursor, struct ing_head *head,
