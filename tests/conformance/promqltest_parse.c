@@ -1,8 +1,6 @@
 /* Splits a .test file into its commands (promqltest format, sections 1 and 2). Blocks end at an
  * empty line; a comment line counts as one. A block that cannot be read becomes a PT_BROKEN
  * command, so that one case fails and the rest of the file still runs. */
-#include <string.h>
-
 #include "common/base/alloc.h"
 #include "common/base/file.h"
 #include "common/base/time.h"
@@ -139,31 +137,22 @@ static enum nx_err parse_pattern(struct nx_view text, struct pt_pattern *out, st
     return NX_OK;
 }
 
-/* Go quoting: back quotes raw, double quotes with the escapes that the files use. */
+/* A quoted string, as PromQL itself reads one. */
 static enum nx_err unquote(struct nx_arena *arena, struct nx_view text, struct nx_view *out,
                            struct nx_fail *fail)
 {
-    char quote = text.len >= 2 ? text.ptr[0] : 0;
-    if ((quote != '"' && quote != '`') || text.ptr[text.len - 1] != quote)
-        return nx_fail_set(fail, NX_ERR_INVALID, "expected a quoted string");
-    struct nx_view inner = nx_view_make(text.ptr + 1, text.len - 2);
-    char *copy = nx_arena_alloc(arena, inner.len + 1);
-    if (!copy)
-        return NX_ERR_NOMEM;
-    size_t len = 0;
-    for (size_t i = 0; i < inner.len; i++) {
-        char c = inner.ptr[i];
-        if (quote == '"' && c == '\\' && i + 1 < inner.len) {
-            static const char from[] = "abfnrtv\\\"", to[] = "\a\b\f\n\r\t\v\\\"";
-            const char *at = strchr(from, inner.ptr[++i]);
-            if (!at || !*at)
-                return nx_fail_set(fail, NX_ERR_INVALID, "unknown escape in expected string");
-            c = to[at - from];
-        }
-        copy[len++] = c;
-    }
-    *out = nx_view_make(copy, len);
-    return NX_OK;
+    const struct qry_features features = {0};
+    struct qry_query *query = NULL;
+    enum nx_err err = qry_parse(text, &features, &query, fail);
+    if (err)
+        return err;
+    const struct qry_expr *expr = qry_query_expr(query);
+    if (expr->kind != QRY_NODE_STRING)
+        err = nx_fail_set(fail, NX_ERR_INVALID, "expected a quoted string");
+    else
+        *out = nx_arena_copy(arena, expr->string);
+    qry_query_free(query);
+    return err ? err : out->ptr ? NX_OK : NX_ERR_NOMEM;
 }
 
 /* `range vector from A to B step S`: the query is evaluated at B, point i expected at A + i*S. */
