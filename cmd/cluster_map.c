@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd/http_fetch.h"
 
@@ -24,11 +25,42 @@ static enum nx_err put_members(const json_t *members, struct nx_buf *out)
         if (!name || !address)
             return NX_ERR_CORRUPT;
         nx_buf_printf(out, "%s%s@%s", i ? "," : "", name, address);
+        double weight = json_number_value(json_object_get(member, "weight"));
         if (zone && *zone)
             nx_buf_printf(out, "/%s", zone);
+        if (weight > 0)
+            nx_buf_printf(out, "*%.15g", weight);
     }
     nx_buf_append_char(out, '\0');
     return nx_buf_err(out);
+}
+
+static enum nx_placement_kind kind_of(const char *state)
+{
+    if (strcmp(state, "JOINING") == 0)
+        return NX_PLACEMENT_COMES;
+    if (strcmp(state, "LEAVING") == 0 || strcmp(state, "READONLY") == 0)
+        return NX_PLACEMENT_GOES;
+    return strcmp(state, "LEFT") == 0 ? NX_PLACEMENT_OUT : NX_PLACEMENT_STAYS;
+}
+
+/* Owners as reads have them. */
+static enum nx_err place(const json_t *members, struct cmd_cluster_map *map, struct nx_fail *fail)
+{
+    enum nx_placement_kind kinds[NX_ROSTER_MAX_MEMBERS];
+    size_t i;
+    json_t *member;
+    json_array_foreach(members, i, member)
+    {
+        const char *name = json_string_value(json_object_get(member, "name"));
+        const char *state = json_string_value(json_object_get(member, "state"));
+        size_t at = name ? nx_roster_find(map->roster, name) : SIZE_MAX;
+        if (at != SIZE_MAX)
+            kinds[at] = kind_of(state ? state : "");
+    }
+    enum nx_err err =
+        nx_roster_place(map->roster, kinds, map->partitions, map->rf, &map->placement);
+    return err == NX_OK ? NX_OK : nx_fail_set(fail, err, "%s", nx_err_text(err));
 }
 
 static enum nx_err read_map(const json_t *root, struct cmd_cluster_map *out, struct nx_fail *fail)
@@ -54,10 +86,14 @@ static enum nx_err read_map(const json_t *root, struct cmd_cluster_map *out, str
     if (err != NX_OK)
         nx_fail_set(fail, err, "the members of the cluster: %s", nx_err_text(err));
     else
-        err = nx_roster_new(text.data, map.partitions, map.rf, &map.roster, fail);
+        err = nx_roster_new(text.data, &map.roster, fail);
     nx_buf_release(&text);
     if (err == NX_OK)
+        err = place(members, &map, fail);
+    if (err == NX_OK)
         *out = map;
+    else
+        cmd_cluster_map_release(&map);
     return err;
 }
 
@@ -100,4 +136,6 @@ void cmd_cluster_map_release(struct cmd_cluster_map *map)
     if (map->roster)
         nx_roster_drop(map->roster);
     map->roster = NULL;
+    nx_placement_free(map->placement);
+    map->placement = NULL;
 }

@@ -14,6 +14,7 @@ struct cmd_cluster_map {
     uint32_t rf;
     uint32_t write_quorum;
     struct nx_roster *roster;
+    struct nx_placement *placement; /* with the states the members were in */
 };
 
 /* Reads the answer. NX_ERR_CORRUPT where it makes no sense. */

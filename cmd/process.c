@@ -143,7 +143,7 @@ static void begin_drain(struct cmd_process *process)
         return;
     nx_log(process->log, NX_LOG_INFO, "draining");
     if (process->ing)
-        nx_ring_set_self_state(process->ring, NX_MEMBER_LEAVING);
+        nx_ring_set_self_serving(process->ring, false); /* a restart: it stays a member */
     nx_http_server_stop(process->http, (uint64_t)process->settings.shutdown_grace_ms,
                         on_http_stopped, process);
 }
@@ -501,7 +501,12 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
         .heartbeat_timeout_ms = (uint64_t)settings->heartbeat_timeout_ms,
         .self = {.name = settings->node_name,
                  .is_member = process->ing != NULL,
-                 .incarnation = process->ing ? ing_incarnation(process->ing) : 0},
+                 .incarnation = process->ing ? ing_incarnation(process->ing) : 0,
+                 .fresh = process->ing && ing_is_fresh(process->ing),
+                 .state_dir = process->ing ? settings->ing.data_dir : NULL},
+        .max_skew_ms = (uint64_t)settings->max_clock_skew_ms,
+        .address = settings->node_advertise,
+        .fs = nx_fs_posix(),
     };
     struct nx_log *log = NULL;
     enum nx_err err = nx_log_child(process->root_log, "ring", &log);
@@ -584,6 +589,17 @@ static void begin_drain_task(struct nx_task *task)
     begin_drain(NX_OWNER(struct cmd_process, begin, task));
 }
 
+/* An ingester on a new directory takes part at once: it has nothing, and says so. */
+static void join(struct cmd_process *process)
+{
+    if (!process->ing || nx_ring_self_state(process->ring) != NX_MEMBER_JOINING)
+        return;
+    enum nx_err err = nx_ring_set_whole_all(process->ring, true);
+    if (err)
+        nx_log(process->log, NX_LOG_ERROR, "cannot say what this member holds", NX_E(err));
+    nx_ring_set_self_state(process->ring, NX_MEMBER_ACTIVE);
+}
+
 /* On worker 0, as the drain is: one of them comes first. */
 static void serve_task(struct nx_task *task)
 {
@@ -598,7 +614,8 @@ static void serve_task(struct nx_task *task)
         return;
     }
     if (process->ing)
-        nx_ring_set_self_state(process->ring, NX_MEMBER_ACTIVE);
+        nx_ring_set_self_serving(process->ring, true);
+    join(process);
     atomic_store(&process->ready, true);
     nx_log(process->log, NX_LOG_INFO, "serving", NX_S("address", process->settings.listen),
            NX_S("node", process->settings.node_name), NX_S("version", NARTHEX_VERSION));

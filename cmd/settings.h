@@ -32,6 +32,7 @@ struct cmd_settings {
     int64_t ring_partitions;
     int64_t heartbeat_interval_ms;
     int64_t heartbeat_timeout_ms;
+    int64_t max_clock_skew_ms;
     int64_t workers;
     int log_level; /* enum nx_log_level */
     int log_format;

@@ -209,7 +209,7 @@ static enum nx_err cluster_take(void *user, struct nx_series_id id, struct nx_la
 {
     struct cluster_target *target = user;
     uint32_t partition = nx_series_id_partition(id, target->map.partitions);
-    const uint16_t *owners = target->map.roster->owners + (size_t)partition * target->map.rf;
+    const uint16_t *owners = target->map.placement->owners + (size_t)partition * target->map.rf;
     target->touched[partition] = true;
     for (uint32_t i = 0; i < target->map.rf && owners[i] != NX_PLACEMENT_NONE; i++) {
         struct out_block *block = target->members[owners[i]].block;
@@ -313,7 +313,7 @@ static enum nx_err judge(struct cluster_target *target, struct nx_fail *fail)
             reason = member->reason;
     }
     for (uint32_t p = 0; p < target->map.partitions; p++) {
-        const uint16_t *owners = target->map.roster->owners + (size_t)p * target->map.rf;
+        const uint16_t *owners = target->map.placement->owners + (size_t)p * target->map.rf;
         uint32_t acknowledged = 0;
         for (uint32_t i = 0; i < target->map.rf; i++)
             acknowledged += owners[i] != NX_PLACEMENT_NONE && target->members[owners[i]].has;

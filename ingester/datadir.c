@@ -80,14 +80,16 @@ static enum nx_err identity_write(const struct nx_fs *fs, const char *dir, const
     return err;
 }
 
-enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir, uint64_t *out)
+enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir, uint64_t *out,
+                                    bool *fresh)
 {
     char *path = nx_path_join(dir, "incarnation");
     if (!path)
         return NX_ERR_NOMEM;
     enum nx_err err = NX_OK;
     uint64_t number;
-    if (!identity_read(path, &number)) {
+    bool found = identity_read(path, &number);
+    if (!found) {
         struct nx_rand rand;
         nx_rand_system(&rand);
         do
@@ -96,7 +98,9 @@ enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir, uin
         err = identity_write(fs, dir, path, number);
     }
     nx_free(path);
-    if (err == NX_OK)
+    if (err == NX_OK) {
         *out = number;
+        *fresh = !found;
+    }
     return err;
 }

@@ -8,8 +8,8 @@
 enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_fd,
                              struct nx_fail *fail) NX_WARN_UNUSED;
 /* The number that was drawn when the directory was first used; drawn anew where it is missing or
- * damaged. */
-enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir,
-                                    uint64_t *out) NX_WARN_UNUSED;
+ * damaged: then *fresh. */
+enum nx_err ing_datadir_incarnation(const struct nx_fs *fs, const char *dir, uint64_t *out,
+                                    bool *fresh) NX_WARN_UNUSED;
 
 #endif

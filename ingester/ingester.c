@@ -163,7 +163,7 @@ static enum nx_err open_directory(struct ingester *ing, struct nx_fail *fail)
     ing->chunks_dir = nx_path_join(dir, "chunks");
     if (!ing->wal_dir || !ing->blocks_dir || !ing->chunks_dir)
         return NX_ERR_NOMEM;
-    err = ing_datadir_incarnation(ing->deps.fs, dir, &ing->incarnation);
+    err = ing_datadir_incarnation(ing->deps.fs, dir, &ing->incarnation, &ing->fresh);
     return err == NX_OK ? err
                         : nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
 }
@@ -285,6 +285,11 @@ enum nx_err ing_start(struct ingester *ing)
 uint64_t ing_incarnation(const struct ingester *ing)
 {
     return ing->incarnation;
+}
+
+bool ing_is_fresh(const struct ingester *ing)
+{
+    return ing->fresh;
 }
 
 void ing_reload(struct ingester *ing)

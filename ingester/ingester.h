@@ -60,6 +60,8 @@ enum nx_err ing_start(struct ingester *ing) NX_WARN_UNUSED;
 /* Identifies this life of the data directory: stays over restarts, changes when the disk was wiped.
  */
 uint64_t ing_incarnation(const struct ingester *ing);
+/* Whether this life began with this process. */
+bool ing_is_fresh(const struct ingester *ing);
 /* Settings marked reloadable have changed. Any thread. */
 void ing_reload(struct ingester *ing);
 /* After the HTTP server has stopped, on worker 0: calls ing_recover off where it runs, waits for

@@ -36,6 +36,7 @@ struct ing_shard {
 struct ingester {
     struct ing_deps deps;
     uint64_t incarnation;
+    bool fresh;
     int lock_fd;
     char *wal_dir;
     char *blocks_dir;

@@ -12,7 +12,7 @@
 #include "proto/internal.pb-c.h"
 
 #define METHOD "heartbeat"
-#define MAX_MESSAGE_BYTES 4096
+#define MAX_MESSAGE_BYTES 16384 /* the largest bitmap of partitions is 8 KiB */
 #define NS_PER_MS UINT64_C(1000000)
 
 struct nx_ring_probe {
@@ -77,18 +77,70 @@ static enum nx_err compare(const struct nx_ring *ring, const Narthex__HeartbeatR
                            "has ring.replication-factor %" PRIu32 ", not %" PRIu32, ring->rf,
                            request->replication_factor);
     }
+    int64_t ahead_ms = request->now_ms - nx_now_ms(ring->clock);
+    int64_t apart_ms = ahead_ms > 0 ? ahead_ms : -ahead_ms;
+    int64_t limit_ms = (int64_t)ring->max_skew_ms;
+    if (limit_ms > 0 && apart_ms > limit_ms) {
+        return nx_fail_set(fail, NX_ERR_CONFIG,
+                           "the clock of \"%.100s\" is %" PRId64 ".%03" PRId64
+                           " s %s that of \"%.100s\"; at most %" PRId64
+                           " s are tolerated (ring.max-clock-skew)",
+                           request->from, apart_ms / 1000, apart_ms % 1000,
+                           ahead_ms > 0 ? "ahead of" : "behind", ring->self_name, limit_ms / 1000);
+    }
     return NX_OK;
 }
 
-static void answer(struct nx_ring *ring, struct nx_rpc_request *req)
+/* Whether the caller is who it says. */
+static enum nx_err check_caller(struct nx_ring *ring, const Narthex__HeartbeatRequest *request,
+                                struct nx_fail *fail)
+{
+    enum nx_err err = NX_OK;
+    pthread_mutex_lock(&ring->lock);
+    size_t i = nx_roster_find(ring->roster, request->from);
+    if (i != SIZE_MAX) {
+        err = nx_ring_rival_called(ring, i, request->from_incarnation, request->from_address, fail);
+    }
+    pthread_mutex_unlock(&ring->lock);
+    return err;
+}
+
+static uint64_t age_ms(int64_t now_ms, int64_t since_ms)
+{
+    return now_ms > since_ms ? (uint64_t)(now_ms - since_ms) : 0;
+}
+
+/* With the lock held; `response` borrows from the ring. */
+static void fill(struct nx_ring *ring, bool knows_whole, Narthex__HeartbeatResponse *response)
+{
+    size_t i = nx_roster_find(ring->roster, ring->self_name);
+    struct nx_view bits = nx_whole_bits(ring->self.whole);
+    response->name = ring->self_name;
+    response->incarnation = ring->incarnation;
+    response->state = (uint32_t)ring->self.state;
+    response->now_ms = nx_now_ms(ring->clock);
+    response->serving = ring->self.serving;
+    response->state_age_ms = age_ms(response->now_ms, ring->self.since_ms);
+    response->whole_version = ring->self.whole_version;
+    response->zone = (char *)(uintptr_t)(i == SIZE_MAX ? "" : ring->roster->members[i].zone);
+    if (!knows_whole) {
+        response->whole =
+            (ProtobufCBinaryData){.len = bits.len, .data = (uint8_t *)(uintptr_t)bits.ptr};
+    }
+}
+
+static void answer(struct nx_ring *ring, struct nx_rpc_request *req,
+                   const Narthex__HeartbeatRequest *request)
 {
     Narthex__HeartbeatResponse response = NARTHEX__HEARTBEAT_RESPONSE__INIT;
-    response.name = ring->self_name;
-    response.incarnation = ring->incarnation;
-    response.state = (uint32_t)atomic_load(&ring->self_state);
-    response.now_ms = nx_now_ms(ring->clock);
     struct nx_buf out;
+    pthread_mutex_lock(&ring->lock);
+    fill(ring,
+         request->known_incarnation == ring->incarnation &&
+             request->known_whole_version == ring->self.whole_version,
+         &response);
     enum nx_err err = pack(&response.base, &out);
+    pthread_mutex_unlock(&ring->lock);
     if (err != NX_OK) {
         nx_buf_release(&out);
         nx_rpc_reply_error(req, err, nx_err_text(err));
@@ -110,12 +162,15 @@ static void serve(struct nx_rpc_request *req, void *user)
     }
     struct nx_fail fail = {.code = NX_OK};
     enum nx_err err = compare(ring, request, &fail);
-    narthex__heartbeat_request__free_unpacked(request, &allocator);
+    if (err == NX_OK) {
+        err = check_caller(ring, request, &fail);
+    }
     if (err != NX_OK) {
         nx_rpc_reply_error(req, err, fail.text);
     } else {
-        answer(ring, req);
+        answer(ring, req, request);
     }
+    narthex__heartbeat_request__free_unpacked(request, &allocator);
 }
 
 enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server)
@@ -184,23 +239,81 @@ static void row_failed(struct nx_ring *ring, size_t i, enum nx_err err, const ch
     note_change(ring, i, was_healthy, new_problem);
 }
 
-static void row_answered(struct nx_ring *ring, size_t i, const Narthex__HeartbeatResponse *response)
+/* What the member says of its partitions; without memory what was known stays. */
+static void take_whole(struct nx_ring *ring, struct nx_ring_row *row,
+                       const Narthex__HeartbeatResponse *response)
 {
-    struct nx_ring_row *row = &ring->rows[i];
+    if (response->whole.len == 0) {
+        return;
+    }
+    struct nx_whole *whole = nx_whole_read(
+        ring->partitions, nx_view_make((const char *)response->whole.data, response->whole.len));
+    if (whole) {
+        nx_whole_drop(row->whole);
+        row->whole = whole;
+        row->whole_version = response->whole_version;
+        ring->dirty = true;
+    }
+}
+
+/* A life that ended takes what it was whole for with it. */
+static void take_incarnation(struct nx_ring *ring, struct nx_ring_row *row, uint64_t incarnation)
+{
+    if (row->incarnation == incarnation) {
+        return;
+    }
+    row->incarnation = incarnation;
+    nx_whole_drop(row->whole);
+    row->whole = nx_whole_take(ring->nothing);
+    row->whole_version = 0;
+    ring->dirty = true;
+}
+
+/* How long it may be that others do not know yet that it is ACTIVE. */
+static void take_state(struct nx_ring *ring, struct nx_ring_row *row,
+                       const Narthex__HeartbeatResponse *response)
+{
     enum nx_member_state state = response->state <= (uint32_t)NX_MEMBER_READONLY
                                      ? (enum nx_member_state)response->state
                                      : NX_MEMBER_READONLY;
-    bool was_healthy = row->health.healthy;
-    bool first = row->last_seen_ms == 0;
-    ring->dirty |= first || row->state != state || row->incarnation != response->incarnation;
+    uint64_t grace_ns = NX_RING_GRACE_TIMEOUTS * ring->limits.timeout_ns;
+    uint64_t age_ns = response->state_age_ms < grace_ns / NS_PER_MS
+                          ? response->state_age_ms * NS_PER_MS
+                          : grace_ns;
+    ring->dirty |= row->state != state;
     row->state = state;
-    row->incarnation = response->incarnation;
+    row->settles_ns = state == NX_MEMBER_ACTIVE && age_ns < grace_ns
+                          ? nx_now_ns(ring->clock) + (grace_ns - age_ns)
+                          : 0;
+}
+
+static void row_answered(struct nx_ring *ring, size_t i, const Narthex__HeartbeatResponse *response,
+                         uint64_t began_ns)
+{
+    struct nx_ring_row *row = &ring->rows[i];
+    bool was_healthy = row->health.healthy;
+    uint64_t now_ns = nx_now_ns(ring->clock);
+    take_incarnation(ring, row, response->incarnation);
+    take_whole(ring, row, response);
+    take_state(ring, row, response);
+    ring->dirty |= row->last_seen_ms == 0;
     row->last_seen_ms = nx_now_ms(ring->clock);
-    row->problem[0] = '\0';
-    row->last_err = NX_OK;
-    nx_health_answered(&row->health, nx_now_ns(ring->clock));
+    row->skew_ms =
+        response->now_ms + (int64_t)((now_ns - began_ns) / 2 / NS_PER_MS) - row->last_seen_ms;
+    row->wrong_zone = strcmp(response->zone, ring->roster->members[i].zone) != 0;
+    nx_ring_rival_answered(ring, i);
+    nx_health_answered(&row->health, now_ns);
     nx_metric_add(ring->metrics, NX_RING_HEARTBEATS, 0, 1);
-    note_change(ring, i, was_healthy, false);
+    bool new_problem = false;
+    if (response->serving) {
+        row->problem[0] = '\0';
+        row->last_err = NX_OK;
+    } else {
+        row->health.healthy = false;
+        new_problem =
+            set_problem(row, NX_ERR_UNAVAILABLE, "does not serve: it is starting or stopping");
+    }
+    note_change(ring, i, was_healthy, new_problem);
 }
 
 static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
@@ -227,7 +340,7 @@ static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
     } else if (strcmp(response->name, ring->roster->members[i].name) != 0) {
         row_failed(ring, i, NX_ERR_CONFIG, "answers under another name");
     } else {
-        row_answered(ring, i, response);
+        row_answered(ring, i, response, probe->began_ns);
         nx_metric_observe(ring->metrics, NX_RING_HEARTBEAT_SECONDS, 0,
                           (double)(nx_now_ns(ring->clock) - probe->began_ns) / 1e9);
     }
@@ -240,10 +353,11 @@ static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
 
 static void look(struct nx_ring *ring);
 
-static void settle(struct nx_ring *ring)
+void nx_ring_settle(struct nx_ring *ring)
 {
     pthread_mutex_lock(&ring->lock);
-    bool over = ring->stopping && ring->timer_closed && ring->probes_out == 0 && !ring->wake_sent;
+    bool over = ring->stopping && ring->timer_closed && ring->probes_out == 0 && !ring->wake_sent &&
+                !ring->self.saving;
     pthread_mutex_unlock(&ring->lock);
     if (over) {
         void (*closed)(void *) = ring->closed;
@@ -265,7 +379,7 @@ static void on_done(void *user, const struct nx_rpc_result *result)
     ring->probes_out--;
     nx_free(probe);
     look(ring);
-    settle(ring);
+    nx_ring_settle(ring);
 }
 
 static enum nx_err send_probe(struct nx_ring *ring, size_t i, struct nx_ring_probe *probe)
@@ -278,6 +392,10 @@ static enum nx_err send_probe(struct nx_ring *ring, size_t i, struct nx_ring_pro
     request.from = ring->self_name;
     request.expect = (char *)(uintptr_t)member->name;
     request.now_ms = nx_now_ms(ring->clock);
+    request.known_incarnation = ring->rows[i].incarnation;
+    request.known_whole_version = ring->rows[i].whole_version;
+    request.from_incarnation = ring->is_member ? ring->incarnation : 0;
+    request.from_address = ring->address;
     struct nx_buf body;
     enum nx_err err = pack(&request.base, &body);
     if (err != NX_OK) {
@@ -331,6 +449,7 @@ static void tick_row(struct nx_ring *ring, size_t i, uint64_t now)
     if (!row->probing && now >= row->health.next_probe_ns) {
         probe_row(ring, i);
     }
+    nx_ring_rival_tick(ring, i, now);
     /* What is shown of the last sign of life may be old, but not older than a time-out. */
     if (row->last_seen_ms - row->shown_seen_ms > (int64_t)(ring->limits.timeout_ns / NS_PER_MS)) {
         ring->dirty = true;
@@ -359,6 +478,7 @@ static void look(struct nx_ring *ring)
             due = row_due < due ? row_due : due;
         }
         nx_ring_publish(ring);
+        nx_ring_self_save(ring);
         uint64_t wait_ns = due > now ? due - now : 0;
         uv_timer_start(&ring->timer, on_timer, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
     }
@@ -372,7 +492,7 @@ static void on_wake(struct nx_task *task)
     ring->wake_sent = false;
     pthread_mutex_unlock(&ring->lock);
     look(ring);
-    settle(ring);
+    nx_ring_settle(ring);
 }
 
 void nx_ring_wake(struct nx_ring *ring)
@@ -410,7 +530,7 @@ static void on_timer_closed(uv_handle_t *handle)
 {
     struct nx_ring *ring = handle->data;
     ring->timer_closed = true;
-    settle(ring);
+    nx_ring_settle(ring);
 }
 
 void nx_ring_stop(struct nx_ring *ring, void (*closed)(void *user), void *user)

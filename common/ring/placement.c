@@ -1,330 +1,268 @@
-/* Placement by weighted rendezvous hashing.
- *
- * For partition p and member m, h = mix(key(m) xor mix(p)) is a uniform 64-bit number, u = (h's
- * upper 53 bits
- * + 1/2) / 2^53 lies in (0, 1), and the member with the least cost -ln(u) / weight comes first:
- * that is the minimum of exponential variables with rate `weight`, hence each member wins in
- * proportion to its weight.
- *
- * Every process of a cluster must find the same owners on any machine, so the costs use only IEEE
- * 754 additions, multiplications and divisions, which are exactly rounded everywhere (the build
- * forbids contraction to fused multiply-add); libm's log, which is not, is not called. Equal costs
- * are ordered by h, then by key, so the outcome does not depend on the order of the list either.
- *
- * Speed: -ln is monotone, so among members of equal weight (and zone) the order is that of h alone.
- * Members are sorted into classes of equal (zone, weight); a partition's scan keeps the best `rf`
- * of each class by integer comparison, and only these few candidates get a logarithm. Where all
- * zones are distinct, zones bind nothing and are left out.
- *
- * Zones: owners are picked in rounds, always from the zones used least so far. With at least rf
- * zones that is one a zone; with fewer, copies spread evenly over those there are. */
+/* What is placed follows from the ranking of a partition (ranking.h): S, the owners that the
+ * settled members alone would be, and the movers. The choice from a set is the choice from what was
+ * chosen of its parts, so
+ *   owners       = choice(S + settling + going)
+ *   next owners  = choice(S + settling + coming)
+ *   writers      = S and every mover m that is in choice(S + m)
+ * and a partition needs a new look after a change only where a changed member was among its writers
+ * or is one now. */
 #include "common/ring/placement.h"
 
-#include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "common/ring/ranking.h"
+#include "common/ring/score.h"
 
-#define MAX_RF 64
+#define MAX_RF NX_PLACEMENT_MAX_RF
+#define MAX_WRITERS NX_PLACEMENT_MAX_WRITERS
 
-struct entry {
-    uint64_t key;
-    double weight;
-    uint32_t zone; /* dense */
-    uint16_t position;
+/* What is being made. */
+struct draft {
+    struct nx_placement *placement;
+    struct nx_ranking *ranking;
+    struct nx_ranked **pool; /* as many as there are members, and rf */
+    size_t writer_capacity;
 };
 
-/* A run of entries with equal zone and weight. */
-struct class
+void nx_placement_free(struct nx_placement *placement)
 {
-    uint32_t begin;
-    uint32_t end;
-    uint32_t best_begin; /* its part of plan.best */
-    uint32_t best_count;
-};
+    if (!placement) {
+        return;
+    }
+    if (placement->next_owners != placement->owners) {
+        nx_free(placement->next_owners);
+    }
+    nx_free(placement->owners);
+    nx_free(placement->writers);
+    nx_free(placement->writer_begin);
+    nx_free(placement);
+}
 
-struct candidate {
-    uint64_t hash;
-    double cost;
-    uint32_t entry;
-    bool taken;
-};
+static void put(uint16_t *owners, uint32_t rf, struct nx_ranked *const *chosen, size_t count)
+{
+    for (uint32_t i = 0; i < rf; i++) {
+        owners[i] = i < count ? chosen[i]->position : NX_PLACEMENT_NONE;
+    }
+}
 
-struct plan {
-    struct entry *entries;
-    uint64_t *keys; /* of the entries, dense for the scan */
+static bool counts(enum nx_placement_kind kind, enum nx_placement_kind also)
+{
+    return kind == NX_PLACEMENT_STAYS || kind == NX_PLACEMENT_SETTLES || kind == also;
+}
+
+/* The choice from the settled ones, the settling and those of one more kind. */
+static size_t choose_with(struct draft *draft, struct nx_ranked *const *all, size_t count,
+                          enum nx_placement_kind also, struct nx_ranked **chosen)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (counts(all[i]->kind, also)) {
+            draft->pool[count + n++] = all[i];
+        }
+    }
+    return nx_ranked_choose(draft->pool + count, n, draft->placement->rf, chosen);
+}
+
+static bool contains(struct nx_ranked *const *items, size_t count, const struct nx_ranked *one)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (items[i] == one) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct writers {
+    struct nx_ranked *items[MAX_WRITERS];
     size_t count;
-    struct class *classes;
-    size_t class_count;
-    struct candidate *best;
-    size_t best_count;
-    uint32_t *zone_used;
-    size_t zone_count;
-    bool one_weight;
 };
 
-static uint64_t mix(uint64_t x)
+static void add_writer(struct writers *writers, struct nx_ranked *one)
 {
-    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return x ^ (x >> 31);
+    if (writers->count == MAX_WRITERS || contains(writers->items, writers->count, one)) {
+        return;
+    }
+    size_t at = writers->count++;
+    for (; at > 0 && nx_ranked_is_better(one, writers->items[at - 1]); at--) {
+        writers->items[at] = writers->items[at - 1];
+    }
+    writers->items[at] = one;
 }
 
-static uint64_t partition_hash(uint32_t partition)
+static enum nx_err append_writers(struct draft *draft, uint32_t partition,
+                                  const struct writers *writers)
 {
-    return mix((uint64_t)partition + UINT64_C(0x9E3779B97F4A7C15));
-}
-
-/* 1 / (2k + 1) */
-#define SERIES_TERMS 12
-static const double series[SERIES_TERMS] = {
-    1.0,      1.0 / 3,  1.0 / 5,  1.0 / 7,  1.0 / 9,  1.0 / 11,
-    1.0 / 13, 1.0 / 15, 1.0 / 17, 1.0 / 19, 1.0 / 21, 1.0 / 23,
-};
-
-/* -ln(u) of a number in (0, 1), reproducible bit by bit: u = m * 2^e with m in [sqrt(1/2),
- * sqrt(2)), ln m = 2 artanh((m - 1) / (m + 1)) as a series; the first term left out is below 2^-60.
- */
-static double minus_log(double u)
-{
-    int exponent = 0;
-    double m = frexp(u, &exponent);
-    if (m < 0.70710678118654752) {
-        m *= 2;
-        exponent -= 1;
-    }
-    double s = (m - 1) / (m + 1);
-    double square = s * s;
-    double sum = 0;
-    for (size_t k = SERIES_TERMS; k > 0; k--) {
-        sum = sum * square + series[k - 1];
-    }
-    return -((double)exponent * 0.69314718055994531 + 2 * s * sum);
-}
-
-static double cost_of(uint64_t hash, double weight)
-{
-    double u = ((double)(hash >> 11) + 0.5) * 0x1p-53;
-    return minus_log(u) / weight;
-}
-
-/* --- setting up ------------------------------------------------------------------------------ */
-
-static int compare_entries(const void *a, const void *b)
-{
-    const struct entry *x = a;
-    const struct entry *y = b;
-    if (x->zone != y->zone) {
-        return x->zone < y->zone ? -1 : 1;
-    }
-    if (x->weight < y->weight || x->weight > y->weight) {
-        return x->weight < y->weight ? -1 : 1;
-    }
-    if (x->key != y->key) {
-        return x->key < y->key ? -1 : 1;
-    }
-    return x->position < y->position ? -1 : x->position > y->position;
-}
-
-/* Renumbers zones 0..n-1; all become 0 where every member has one of its own. */
-static void pack_zones(struct plan *plan)
-{
-    qsort(plan->entries, plan->count, sizeof(*plan->entries), compare_entries);
-    size_t zones = 0;
-    uint32_t last = 0;
-    for (size_t i = 0; i < plan->count; i++) {
-        uint32_t zone = plan->entries[i].zone;
-        if (i == 0 || zone != last) {
-            zones++;
-        }
-        last = zone;
-        plan->entries[i].zone = (uint32_t)(zones - 1);
-    }
-    if (zones == plan->count) {
-        for (size_t i = 0; i < plan->count; i++) {
-            plan->entries[i].zone = 0;
-        }
-        zones = 1;
-        qsort(plan->entries, plan->count, sizeof(*plan->entries), compare_entries);
-    }
-    plan->zone_count = zones;
-}
-
-static void find_classes(struct plan *plan, uint32_t rf)
-{
-    plan->one_weight = true;
-    for (size_t i = 0; i < plan->count; i++) {
-        const struct entry *entry = &plan->entries[i];
-        const struct entry *before = i > 0 ? entry - 1 : NULL;
-        bool same_weight =
-            before && !(before->weight < entry->weight) && !(before->weight > entry->weight);
-        if (before &&
-            (plan->entries[0].weight < entry->weight || plan->entries[0].weight > entry->weight)) {
-            plan->one_weight = false;
-        }
-        if (!same_weight || before->zone != entry->zone) {
-            plan->classes[plan->class_count++] = (struct class){.begin = (uint32_t)i};
-        }
-        plan->classes[plan->class_count - 1].end = (uint32_t)i + 1;
-        plan->keys[i] = entry->key;
-    }
-    for (size_t c = 0; c < plan->class_count; c++) {
-        struct class *class = &plan->classes[c];
-        uint32_t size = class->end - class->begin;
-        class->best_begin = (uint32_t)plan->best_count;
-        class->best_count = size < rf ? size : rf;
-        plan->best_count += class->best_count;
-    }
-}
-
-static void plan_release(struct plan *plan)
-{
-    nx_free(plan->entries);
-    nx_free(plan->keys);
-    nx_free(plan->classes);
-    nx_free(plan->best);
-    nx_free(plan->zone_used);
-}
-
-static enum nx_err plan_init(struct plan *plan, const struct nx_placement_member *members,
-                             size_t count, uint32_t rf)
-{
-    *plan = (struct plan){.count = count};
-    plan->entries = nx_alloc_array(count + 1, sizeof(*plan->entries));
-    plan->keys = nx_alloc_array(count + 1, sizeof(*plan->keys));
-    plan->classes = nx_calloc(count + 1, sizeof(*plan->classes));
-    plan->best = nx_calloc(count + 1, sizeof(*plan->best));
-    plan->zone_used = nx_calloc(count + 1, sizeof(*plan->zone_used));
-    if (!plan->entries || !plan->keys || !plan->classes || !plan->best || !plan->zone_used) {
-        plan_release(plan);
+    struct nx_placement *placement = draft->placement;
+    uint32_t begin = placement->writer_begin[partition];
+    if (nx_grow(&placement->writers, &draft->writer_capacity, begin + writers->count,
+                sizeof(*placement->writers)) != NX_OK) {
         return NX_ERR_NOMEM;
     }
-    for (size_t i = 0; i < count; i++) {
-        plan->entries[i] = (struct entry){
-            .key = members[i].key,
-            .weight = members[i].weight,
-            .zone = members[i].zone,
-            .position = (uint16_t)i,
-        };
+    for (size_t i = 0; i < writers->count; i++) {
+        placement->writers[begin + i] = writers->items[i]->position;
     }
-    pack_zones(plan);
-    find_classes(plan, rf);
+    placement->writer_begin[partition + 1] = begin + (uint32_t)writers->count;
     return NX_OK;
 }
 
-/* --- a partition ----------------------------------------------------------------------------- */
-
-/* Leaves the class's greatest hashes in its part of `best`, in descending order; equal hashes in
- * key order, which is that of the entries. */
-static void scan_class(struct plan *plan, const struct class *class, uint64_t seed)
+/* Owners and next owners first, so that none of them is left out at the cap. */
+static void collect_writers(struct nx_ranked **settled, size_t settled_count,
+                            struct nx_ranked **movers, size_t mover_count, uint32_t rf,
+                            struct writers *writers)
 {
-    struct candidate *best = plan->best + class->best_begin;
-    uint32_t room = class->best_count;
-    uint32_t held = 0;
-    uint64_t least = 0;
-    for (uint32_t i = class->begin; i < class->end; i++) {
-        uint64_t hash = mix(plan->keys[i] ^ seed);
-        if (held == room && hash <= least) {
-            continue;
+    for (size_t i = 0; i < settled_count; i++) {
+        add_writer(writers, settled[i]);
+    }
+    for (size_t i = 0; i < mover_count; i++) {
+        if (nx_ranked_joins(settled, settled_count, rf, movers[i])) {
+            add_writer(writers, movers[i]);
         }
-        uint32_t at = held < room ? held++ : room - 1;
-        for (; at > 0 && best[at - 1].hash < hash; at--) {
-            best[at] = best[at - 1];
-        }
-        best[at] = (struct candidate){.hash = hash, .entry = i};
-        least = best[held - 1].hash;
     }
 }
 
-/* Whether `a` comes before `b`. */
-static bool is_better(const struct plan *plan, const struct candidate *a, const struct candidate *b)
+static enum nx_err place_moving(struct draft *draft, uint32_t partition, struct nx_ranked *settled,
+                                size_t settled_count, struct nx_ranked *movers, size_t mover_count)
 {
-    if (a->cost < b->cost || a->cost > b->cost) {
-        return a->cost < b->cost;
+    struct nx_placement *placement = draft->placement;
+    uint32_t rf = placement->rf;
+    size_t count = settled_count + mover_count;
+    for (size_t i = 0; i < count; i++) {
+        draft->pool[i] = i < settled_count ? &settled[i] : &movers[i - settled_count];
     }
-    if (a->hash != b->hash) {
-        return a->hash > b->hash;
+    struct nx_ranked *chosen[MAX_RF];
+    struct writers writers = {.count = 0};
+    size_t n = choose_with(draft, draft->pool, count, NX_PLACEMENT_GOES, chosen);
+    put(placement->owners + (size_t)partition * rf, rf, chosen, n);
+    for (size_t i = 0; i < n; i++) {
+        add_writer(&writers, chosen[i]);
     }
-    const struct entry *x = &plan->entries[a->entry];
-    const struct entry *y = &plan->entries[b->entry];
-    if (x->key != y->key) {
-        return x->key < y->key;
+    n = choose_with(draft, draft->pool, count, NX_PLACEMENT_COMES, chosen);
+    put(placement->next_owners + (size_t)partition * rf, rf, chosen, n);
+    for (size_t i = 0; i < n; i++) {
+        add_writer(&writers, chosen[i]);
     }
-    return x->position < y->position;
+    collect_writers(draft->pool, settled_count, draft->pool + settled_count, mover_count, rf,
+                    &writers);
+    return append_writers(draft, partition, &writers);
 }
 
-/* The best candidate left among the zones used least. */
-static struct candidate *pick(struct plan *plan)
+static enum nx_err place(struct draft *draft, uint32_t partition)
 {
-    struct candidate *found = NULL;
-    uint32_t found_used = 0;
-    for (size_t i = 0; i < plan->best_count; i++) {
-        struct candidate *candidate = &plan->best[i];
-        if (candidate->taken) {
-            continue;
-        }
-        uint32_t used = plan->zone_used[plan->entries[candidate->entry].zone];
-        if (!found || used < found_used ||
-            (used == found_used && is_better(plan, candidate, found))) {
-            found = candidate;
-            found_used = used;
-        }
+    struct nx_ranked *settled;
+    struct nx_ranked *movers;
+    size_t settled_count;
+    size_t mover_count;
+    nx_ranking_partition(draft->ranking, partition, &settled, &settled_count, &movers,
+                         &mover_count);
+    if (draft->placement->writer_begin) {
+        return place_moving(draft, partition, settled, settled_count, movers, mover_count);
     }
-    return found;
-}
-
-static void place(struct plan *plan, uint32_t partition, uint32_t rf, uint16_t *owners)
-{
-    uint64_t seed = partition_hash(partition);
-    for (size_t c = 0; c < plan->class_count; c++) {
-        scan_class(plan, &plan->classes[c], seed);
-    }
-    for (size_t i = 0; i < plan->best_count && !plan->one_weight; i++) {
-        struct candidate *candidate = &plan->best[i];
-        candidate->cost = cost_of(candidate->hash, plan->entries[candidate->entry].weight);
-    }
-    memset(plan->zone_used, 0, plan->zone_count * sizeof(*plan->zone_used));
-    const struct candidate *picked[MAX_RF];
-    uint32_t count = 0;
-    while (count < rf) {
-        struct candidate *candidate = pick(plan);
-        if (!candidate) {
-            break;
-        }
-        candidate->taken = true;
-        plan->zone_used[plan->entries[candidate->entry].zone]++;
-        uint32_t at = count++;
-        for (; at > 0 && is_better(plan, candidate, picked[at - 1]); at--) {
-            picked[at] = picked[at - 1];
-        }
-        picked[at] = candidate;
-    }
+    uint32_t rf = draft->placement->rf;
+    uint16_t *owners = draft->placement->owners + (size_t)partition * rf;
     for (uint32_t i = 0; i < rf; i++) {
-        owners[i] = i < count ? plan->entries[picked[i]->entry].position : NX_PLACEMENT_NONE;
+        owners[i] = i < settled_count ? settled[i].position : NX_PLACEMENT_NONE;
     }
+    return NX_OK;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static enum nx_err make_tables(struct draft *draft, uint32_t partitions, uint32_t rf)
+{
+    struct nx_placement *placement = draft->placement;
+    size_t slots = (size_t)partitions * rf;
+    placement->partitions = partitions;
+    placement->rf = rf;
+    placement->owners = nx_alloc_array(slots + 1, sizeof(*placement->owners));
+    if (!placement->owners) {
+        return NX_ERR_NOMEM;
+    }
+    placement->next_owners = placement->owners;
+    if (!nx_ranking_has_movers(draft->ranking)) {
+        return NX_OK;
+    }
+    placement->next_owners = nx_alloc_array(slots + 1, sizeof(*placement->owners));
+    placement->writer_begin = nx_calloc((size_t)partitions + 1, sizeof(*placement->writer_begin));
+    return placement->next_owners && placement->writer_begin ? NX_OK : NX_ERR_NOMEM;
+}
+
+static void draft_release(struct draft *draft)
+{
+    nx_ranking_free(draft->ranking);
+    nx_free(draft->pool);
+    nx_placement_free(draft->placement);
+}
+
+static enum nx_err draft_init(struct draft *draft, const struct nx_placement_member *members,
+                              size_t count, uint32_t partitions, uint32_t rf)
+{
+    *draft = (struct draft){.placement = NULL};
+    enum nx_err err = nx_ranking_new(members, count, rf, &draft->ranking);
+    if (err != NX_OK) {
+        return err;
+    }
+    draft->placement = nx_calloc(1, sizeof(*draft->placement));
+    draft->pool = nx_alloc_array(2 * (count + rf), sizeof(struct nx_ranked *));
+    err = draft->placement && draft->pool ? make_tables(draft, partitions, rf) : NX_ERR_NOMEM;
+    if (err != NX_OK) {
+        draft_release(draft);
+    }
+    return err;
+}
+
+static struct nx_placement *draft_take(struct draft *draft)
+{
+    struct nx_placement *placement = draft->placement;
+    size_t slots = (size_t)placement->partitions * placement->rf;
+    bool moving = placement->writer_begin != NULL;
+    placement->bytes = sizeof(*placement) + slots * sizeof(uint16_t) * (moving ? 2 : 1) +
+                       draft->writer_capacity * sizeof(uint16_t) +
+                       (moving ? placement->partitions + 1 : 0) * sizeof(uint32_t);
+    draft->placement = NULL;
+    draft_release(draft);
+    return placement;
+}
+
+enum nx_err nx_placement_new(const struct nx_placement_member *members, size_t count,
+                             uint32_t partitions, uint32_t rf, struct nx_placement **out)
+{
+    struct draft draft;
+    enum nx_err err = draft_init(&draft, members, count, partitions, rf);
+    if (err != NX_OK) {
+        return err;
+    }
+    for (uint32_t p = 0; p < partitions && err == NX_OK; p++) {
+        err = place(&draft, p);
+    }
+    if (err != NX_OK) {
+        draft_release(&draft);
+        return err;
+    }
+    *out = draft_take(&draft);
+    return NX_OK;
 }
 
 enum nx_err nx_placement_compute(const struct nx_placement_member *members, size_t count,
                                  uint32_t partitions, uint32_t rf, uint16_t *owners)
 {
-    if (rf == 0 || rf > MAX_RF || count >= NX_PLACEMENT_NONE) {
-        return NX_ERR_INVALID;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (!isfinite(members[i].weight) || members[i].weight <= 0) {
-            return NX_ERR_INVALID;
+    struct nx_ranking *ranking;
+    enum nx_err err = nx_ranking_new(members, count, rf, &ranking);
+    for (uint32_t p = 0; p < partitions && err == NX_OK; p++) {
+        struct nx_ranked *settled;
+        struct nx_ranked *movers;
+        size_t settled_count;
+        size_t mover_count;
+        nx_ranking_partition(ranking, p, &settled, &settled_count, &movers, &mover_count);
+        for (uint32_t i = 0; i < rf; i++) {
+            owners[(size_t)p * rf + i] =
+                i < settled_count ? settled[i].position : NX_PLACEMENT_NONE;
         }
     }
-    struct plan plan;
-    enum nx_err err = plan_init(&plan, members, count, rf);
-    if (err != NX_OK) {
-        return err;
+    if (err == NX_OK) {
+        nx_ranking_free(ranking);
     }
-    for (uint32_t p = 0; p < partitions; p++) {
-        place(&plan, p, rf, owners + (size_t)p * rf);
-    }
-    plan_release(&plan);
-    return NX_OK;
+    return err;
 }

@@ -1,13 +1,10 @@
-/* Rows under a lock, views for everybody. A view copies the few words a row has and shares the
- * roster (names, owners), so a change of health costs a small allocation, not a placement. Where
- * memory for a view fails, the last one stays in force and the next tick tries again. */
+/* The list of members, a row for each, and the life of a ring. */
 #include "common/ring/ring.h"
 
 #include <assert.h>
 #include <stdio.h>
 
 #include "common/base/alloc.h"
-#include "common/ring/placement.h"
 #include "common/ring/ring_internal.h"
 
 static const char *const state_texts[] = {"JOINING", "ACTIVE", "LEAVING", "LEFT", "READONLY", NULL};
@@ -41,139 +38,26 @@ static const struct nx_metric_desc metric_descs[] = {
     [NX_RING_VIEW_VERSION] = {.kind = NX_GAUGE,
                               .name = "narthex_ring_view_version",
                               .help = "Version of the ring's view; grows with each change."},
+    [NX_RING_PLACEMENT_SECONDS] = {.kind = NX_HISTOGRAM,
+                                   .name = "narthex_ring_placement_seconds",
+                                   .help = "Time it took to place all partitions anew.",
+                                   .buckets = nx_latency_buckets,
+                                   .bucket_count = NX_LATENCY_BUCKETS},
+    [NX_RING_PLACEMENT_BYTES] = {.kind = NX_GAUGE,
+                                 .name = "narthex_ring_placement_bytes",
+                                 .help = "Memory of the placement in force."},
 };
 #define METRICS (sizeof(metric_descs) / sizeof(metric_descs[0]))
+_Static_assert(METRICS == NX_RING_METRICS, "a description for each metric");
 
 const char *nx_member_state_text(enum nx_member_state state)
 {
     return (unsigned)state < STATES ? state_texts[state] : "UNKNOWN";
 }
 
-/* --- views ----------------------------------------------------------------------------------- */
-
 bool nx_ring_is_self(const struct nx_ring *ring, size_t i)
 {
     return ring->is_member && strcmp(ring->roster->members[i].name, ring->self_name) == 0;
-}
-
-static void view_free(struct nx_ring_view *view)
-{
-    if (view->private_) {
-        if (view->private_->roster) {
-            nx_roster_drop(view->private_->roster);
-        }
-        nx_free(view->private_->problems);
-        nx_free(view->private_);
-    }
-    nx_free(view->members);
-    nx_free(view);
-}
-
-static struct nx_ring_view *view_new(struct nx_roster *roster)
-{
-    struct nx_ring_view *view = nx_calloc(1, sizeof(*view));
-    if (!view) {
-        return NULL;
-    }
-    view->private_ = nx_calloc(1, sizeof(*view->private_));
-    view->members = nx_calloc(roster->count, sizeof(*view->members));
-    if (!view->private_ || !view->members) {
-        goto fail;
-    }
-    view->private_->problems = nx_calloc(roster->count, NX_RING_PROBLEM_BYTES);
-    if (!view->private_->problems) {
-        goto fail;
-    }
-    nx_refcount_init(&view->private_->refs);
-    nx_roster_take(roster);
-    view->private_->roster = roster;
-    view->member_count = roster->count;
-    view->owners = roster->owners;
-    return view;
-fail:
-    view_free(view);
-    return NULL;
-}
-
-static void show_member(struct nx_ring *ring, size_t i, struct nx_member *out, char *problem)
-{
-    struct nx_ring_row *row = &ring->rows[i];
-    const struct nx_roster_member *member = &ring->roster->members[i];
-    if (nx_ring_is_self(ring, i)) {
-        row->state = (enum nx_member_state)atomic_load(&ring->self_state);
-        row->incarnation = ring->incarnation;
-        row->last_seen_ms = nx_now_ms(ring->clock);
-        row->health.healthy = true;
-    }
-    memcpy(problem, row->problem, sizeof(row->problem));
-    row->shown_seen_ms = row->last_seen_ms;
-    *out = (struct nx_member){
-        .name = member->name,
-        .address = member->address,
-        .zone = member->zone,
-        .weight = member->weight,
-        .state = row->state,
-        .healthy = row->health.healthy,
-        .incarnation = row->incarnation,
-        .last_seen_ms = row->last_seen_ms,
-        .problem = row->health.healthy ? "" : problem,
-    };
-}
-
-static void set_gauges(struct nx_ring *ring, const struct nx_ring_view *view)
-{
-    size_t states[STATES] = {0};
-    size_t healthy = 0;
-    for (size_t i = 0; i < view->member_count; i++) {
-        states[view->members[i].state]++;
-        healthy += view->members[i].healthy ? 1 : 0;
-    }
-    for (size_t s = 0; s < STATES; s++) {
-        nx_metric_set(ring->metrics, NX_RING_MEMBERS, s, (double)states[s]);
-    }
-    nx_metric_set(ring->metrics, NX_RING_MEMBERS_BY_HEALTH, 0, (double)healthy);
-    nx_metric_set(ring->metrics, NX_RING_MEMBERS_BY_HEALTH, 1,
-                  (double)(view->member_count - healthy));
-    nx_metric_set(ring->metrics, NX_RING_VIEW_VERSION, 0, (double)view->version);
-}
-
-void nx_ring_publish(struct nx_ring *ring)
-{
-    struct nx_ring_view *view = ring->dirty ? view_new(ring->roster) : NULL;
-    if (!view) {
-        return;
-    }
-    view->cluster = ring->cluster;
-    view->partitions = ring->partitions;
-    view->rf = ring->rf;
-    view->version = ++ring->version;
-    for (size_t i = 0; i < view->member_count; i++) {
-        show_member(ring, i, &view->members[i],
-                    view->private_->problems + i * NX_RING_PROBLEM_BYTES);
-    }
-    set_gauges(ring, view);
-    struct nx_ring_view *before = ring->view;
-    ring->view = view;
-    ring->dirty = false;
-    if (before) {
-        nx_ring_release(before);
-    }
-}
-
-struct nx_ring_view *nx_ring_acquire(struct nx_ring *ring)
-{
-    pthread_mutex_lock(&ring->lock);
-    struct nx_ring_view *view = ring->view;
-    nx_refcount_take(&view->private_->refs);
-    pthread_mutex_unlock(&ring->lock);
-    return view;
-}
-
-void nx_ring_release(struct nx_ring_view *view)
-{
-    if (nx_refcount_drop(&view->private_->refs)) {
-        view_free(view);
-    }
 }
 
 /* --- the member list ------------------------------------------------------------------------- */
@@ -187,6 +71,14 @@ void nx_ring_begin_row(const struct nx_ring *ring, struct nx_ring_row *row, size
     }
 }
 
+static void free_rows(struct nx_ring_row *rows, size_t count)
+{
+    for (size_t i = 0; rows && i < count; i++) {
+        nx_whole_drop(rows[i].whole);
+    }
+    nx_free(rows);
+}
+
 /* Rows for a new roster; what is known of members that stay (same name and address) is kept. */
 static struct nx_ring_row *make_rows(struct nx_ring *ring, const struct nx_roster *roster)
 {
@@ -197,10 +89,12 @@ static struct nx_ring_row *make_rows(struct nx_ring *ring, const struct nx_roste
         if (old != SIZE_MAX &&
             strcmp(ring->roster->members[old].address, roster->members[i].address) == 0) {
             rows[i] = ring->rows[old];
+            nx_whole_take(rows[i].whole);
             continue;
         }
         rows[i].id = ring->next_id++;
         rows[i].state = NX_MEMBER_ACTIVE; /* until it says otherwise */
+        rows[i].whole = nx_whole_take(ring->nothing);
         nx_ring_begin_row(ring, &rows[i], i, roster->count, nx_now_ns(ring->clock));
     }
     return rows;
@@ -209,7 +103,7 @@ static struct nx_ring_row *make_rows(struct nx_ring *ring, const struct nx_roste
 enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members, struct nx_fail *fail)
 {
     struct nx_roster *roster = NULL;
-    enum nx_err err = nx_roster_new(members, ring->partitions, ring->rf, &roster, fail);
+    enum nx_err err = nx_roster_new(members, &roster, fail);
     if (err != NX_OK) {
         return err;
     }
@@ -217,7 +111,7 @@ enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members, struc
     struct nx_ring_row *rows = make_rows(ring, roster);
     struct nx_roster *before = ring->roster;
     if (rows) {
-        nx_free(ring->rows);
+        free_rows(ring->rows, before ? before->count : 0);
         ring->rows = rows;
         ring->roster = roster;
         ring->dirty = true;
@@ -237,16 +131,6 @@ enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members, struc
         nx_roster_drop(before);
     }
     return err == NX_OK ? NX_OK : nx_fail_set(fail, err, "%s", nx_err_text(err));
-}
-
-void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state)
-{
-    pthread_mutex_lock(&ring->lock);
-    if (atomic_exchange(&ring->self_state, (int)state) != (int)state) {
-        ring->dirty = true;
-        nx_ring_publish(ring);
-    }
-    pthread_mutex_unlock(&ring->lock);
 }
 
 void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err outcome)
@@ -279,7 +163,7 @@ static enum nx_err check_options(const struct nx_ring_options *options, struct n
         return nx_fail_set(fail, NX_ERR_CONFIG, "ring.partitions: expected 1 to 65536, got %u",
                            options->partitions);
     }
-    if (options->rf == 0 || options->rf > 64) {
+    if (options->rf == 0 || options->rf > NX_PLACEMENT_MAX_RF) {
         return nx_fail_set(fail, NX_ERR_CONFIG, "ring.replication-factor: expected 1 to 64, got %u",
                            options->rf);
     }
@@ -299,7 +183,9 @@ static enum nx_err set_up(struct nx_ring *ring, const struct nx_ring_options *op
 {
     ring->cluster = nx_strdup(options->cluster ? options->cluster : "");
     ring->self_name = nx_strdup(options->self.name ? options->self.name : "");
-    if (!ring->cluster || !ring->self_name) {
+    ring->address = nx_strdup(options->address ? options->address : "");
+    ring->nothing = nx_whole_new(options->partitions, false);
+    if (!ring->cluster || !ring->self_name || !ring->address || !ring->nothing) {
         return NX_ERR_NOMEM;
     }
     ring->is_member = options->self.is_member;
@@ -310,8 +196,9 @@ static enum nx_err set_up(struct nx_ring *ring, const struct nx_ring_options *op
     ring->limits.timeout_ns = options->heartbeat_timeout_ms * UINT64_C(1000000);
     /* Two probes must fit into the time-out. */
     ring->probe_timeout_ms = options->heartbeat_timeout_ms / 2 + 1;
-    atomic_init(&ring->self_state, (int)NX_MEMBER_JOINING);
-    return NX_OK;
+    ring->max_skew_ms = options->max_skew_ms;
+    ring->fs = options->fs;
+    return nx_ring_self_init(ring, &options->self);
 }
 
 static enum nx_err check_self(const struct nx_ring *ring, struct nx_fail *fail)
@@ -379,15 +266,19 @@ void nx_ring_free(struct nx_ring *ring)
     if (!ring) {
         return;
     }
+    nx_ring_self_release(ring);
     if (ring->view) {
         nx_ring_release(ring->view);
     }
+    nx_ring_layout_drop(ring->layout);
+    free_rows(ring->rows, ring->roster ? ring->roster->count : 0);
     if (ring->roster) {
         nx_roster_drop(ring->roster);
     }
-    nx_free(ring->rows);
+    nx_whole_drop(ring->nothing);
     nx_free(ring->cluster);
     nx_free(ring->self_name);
+    nx_free(ring->address);
     pthread_mutex_destroy(&ring->lock);
     nx_free(ring);
 }

@@ -3,7 +3,16 @@
  * A view is immutable and shared: take the current one at the start of a request, keep it to its
  * end, release it. The ring's worker probes every member with heartbeats over RPC and publishes a
  * new view when anything changes. Health does not move partitions: owners follow from the member
- * list alone. */
+ * list and the members' states alone.
+ *
+ * Three sets of members of a partition (placement.h):
+ *   owners       are read. Not members that are JOINING or LEFT.
+ *   next owners  are read when all that is under way is done. Not those LEAVING or READONLY.
+ *   writers      take its writes: whoever may be an owner while joiners turn ACTIVE and leavers
+ *                LEFT one by one, in any order. A write counts as stored when every mixture of
+ *                them on the way has a majority of it (nx_ring_is_stored), so a reader may know
+ *                more or less of the change than the writer and still meets every such write.
+ * While nothing is under way the three are the same. */
 #ifndef NX_RING_RING_H
 #define NX_RING_RING_H
 
@@ -29,13 +38,20 @@ struct nx_member {
     const char *name;
     const char *address; /* "host:port" */
     const char *zone;    /* "" where none is set */
+    uint64_t zone_id;    /* equal for members that share a zone; one without is a zone itself */
     double weight;
     enum nx_member_state state;
-    bool healthy;         /* answered a heartbeat within the time-out */
+    bool healthy;         /* serves, and answered a heartbeat within the time-out */
+    bool in_motion;       /* JOINING, LEAVING, READONLY, just turned ACTIVE, or never heard */
     uint64_t incarnation; /* from its heartbeat; 0 = never heard */
     int64_t last_seen_ms; /* wall clock; 0 = never */
-    const char *problem;  /* why it is not healthy: last error; "" */
+    int64_t skew_ms;      /* its clock less ours, when last heard */
+    const char *problem;  /* why it is not healthy, or what is not as it should be; "" */
+    const struct nx_whole *whole; /* the partitions it has all data of; see nx_ring_is_whole */
 };
+
+/* A set of partitions; immutable. */
+struct nx_whole;
 
 struct nx_ring_view {
     const char *cluster;
@@ -44,7 +60,10 @@ struct nx_ring_view {
     uint64_t version; /* grows with each published view */
     struct nx_member *members;
     size_t member_count;
-    uint16_t *owners; /* partitions x rf, see placement.h */
+    const uint16_t *owners;       /* partitions x rf, see placement.h */
+    const uint16_t *next_owners;  /* likewise; is `owners` where nothing is under way */
+    const uint16_t *writers;      /* NULL where nothing is under way: the owners */
+    const uint32_t *writer_begin; /* partitions + 1 positions in `writers` */
     struct nx_ring_view_private *private_;
 };
 
@@ -52,6 +71,27 @@ static inline const uint16_t *nx_ring_owners(const struct nx_ring_view *view, ui
 {
     return view->owners + (size_t)partition * view->rf;
 }
+static inline const uint16_t *nx_ring_next_owners(const struct nx_ring_view *view,
+                                                  uint32_t partition)
+{
+    return view->next_owners + (size_t)partition * view->rf;
+}
+/* The members that take the partition's writes, in descending score; at most 64. READONLY ones are
+ * among them, though nothing is to be sent to them. */
+const uint16_t *nx_ring_writers(const struct nx_ring_view *view, uint32_t partition, size_t *count);
+/* Whether a write is safe once the writers with a bit in `stored` (by position in the above) have
+ * it: so many copies as a majority of RF is, and of every set of owners the partition may have
+ * while members come and go, so many that any R of them meet it. Never false again with more bits.
+ */
+bool nx_ring_is_stored(const struct nx_ring_view *view, uint32_t partition, uint64_t stored);
+/* Whether members are coming or going. */
+static inline bool nx_ring_in_motion(const struct nx_ring_view *view)
+{
+    return view->writers != NULL;
+}
+/* Whether the member, by its own word, has all data of the partition (up to what is on its way to
+ * it). False for one that was never heard. */
+bool nx_ring_is_whole(const struct nx_ring_view *view, size_t member, uint32_t partition);
 /* Acknowledgements a write needs (majority), and answers a read needs: R = RF - W + 1. */
 static inline uint32_t nx_ring_write_quorum(const struct nx_ring_view *view)
 {
@@ -67,7 +107,11 @@ struct nx_ring_self {
     const char *name;
     bool is_member;
     uint64_t incarnation;
+    bool fresh;            /* the data directory is new: begins JOINING, else in the state it had */
+    const char *state_dir; /* where the state outlives the process; NULL: begins JOINING */
 };
+
+struct nx_fs;
 
 struct nx_ring_options {
     const char *backend; /* "static" */
@@ -77,6 +121,9 @@ struct nx_ring_options {
     uint32_t rf;
     uint64_t heartbeat_interval_ms; /* 1000 */
     uint64_t heartbeat_timeout_ms;  /* 5000: silent that long = unhealthy */
+    uint64_t max_skew_ms;           /* a peer whose clock differs by more is refused; 0: none is */
+    const char *address;            /* under which this process believes to be known; may be "" */
+    const struct nx_fs *fs;         /* for self.state_dir */
     struct nx_ring_self self;
 };
 
@@ -98,8 +145,20 @@ void nx_ring_free(struct nx_ring *ring);
 /* Replaces the member list (SIGHUP); any thread. */
 enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members,
                                 struct nx_fail *fail) NX_WARN_UNUSED;
-/* This process's state as its heartbeats report it (JOINING while it replays). Any thread. */
+
+/* --- what an ingester says of itself. Any thread. -------------------------------------------- */
+
+/* Kept over restarts where there is a state directory. An ingester on a fresh directory begins
+ * JOINING, and turns ACTIVE when it is whole, or finds that there is nothing to be had. */
 void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state);
+enum nx_member_state nx_ring_self_state(struct nx_ring *ring);
+/* Whether it serves at all: not while it replays, and no longer once it drains for a restart.
+ * Begins false. Others see one that does not serve as unhealthy; its state stays. */
+void nx_ring_set_self_serving(struct nx_ring *ring, bool serving);
+/* The partitions it has all data of; begins with none on a fresh directory, else with all.
+ * nx_ring_set_whole_all sets every partition. NX_ERR_NOMEM: nothing changed. */
+enum nx_err nx_ring_set_whole(struct nx_ring *ring, uint32_t partition, bool whole) NX_WARN_UNUSED;
+enum nx_err nx_ring_set_whole_all(struct nx_ring *ring, bool whole) NX_WARN_UNUSED;
 
 /* Any thread. */
 struct nx_ring_view *nx_ring_acquire(struct nx_ring *ring);

@@ -40,6 +40,19 @@ static void count_owned(const struct nx_ring_view *view, size_t member, uint32_t
     }
 }
 
+/* Partitions that the member is to own, and of which it has all data. */
+static uint32_t count_whole(const struct nx_ring_view *view, size_t member)
+{
+    uint32_t count = 0;
+    for (uint32_t p = 0; p < view->partitions; p++) {
+        const uint16_t *owners = nx_ring_next_owners(view, p);
+        for (uint32_t i = 0; i < view->rf; i++) {
+            count += owners[i] == member && nx_ring_is_whole(view, member, p) ? 1 : 0;
+        }
+    }
+    return count;
+}
+
 static void print_member(const struct nx_ring_view *view, size_t i, struct nx_buf *out)
 {
     const struct nx_member *member = &view->members[i];
@@ -56,6 +69,8 @@ static void print_member(const struct nx_ring_view *view, size_t i, struct nx_bu
                   nx_member_state_text(member->state), member->healthy ? "true" : "false");
     nx_buf_printf(out, ",\"incarnation\":\"%" PRIu64 "\",\"lastSeenMs\":%" PRId64,
                   member->incarnation, member->last_seen_ms);
+    nx_buf_printf(out, ",\"clockSkewMs\":%" PRId64 ",\"wholePartitions\":%" PRIu32, member->skew_ms,
+                  count_whole(view, i));
     nx_buf_append_str(out, ",\"problem\":");
     put_string(out, member->problem);
     nx_buf_printf(out, ",\"partitions\":%" PRIu32 ",\"primaryPartitions\":%" PRIu32 "}", owned,

@@ -7,10 +7,11 @@
 
 #include "common/base/alloc.h"
 #include "common/base/hash.h"
-#include "common/ring/placement.h"
 
 #define NAME_MAX_BYTES 255
-#define EXPECTED "expected name@host:port[/zone]"
+#define EXPECTED "expected name@host:port[/zone][*weight]"
+#define WEIGHT_MIN 0.01
+#define WEIGHT_MAX 1000
 
 static enum nx_err entry_error(struct nx_view entry, const char *problem, struct nx_fail *fail)
 {
@@ -60,6 +61,26 @@ static bool is_address(struct nx_view text)
     return good && is_port(port);
 }
 
+/* Digits with at most one point. */
+static bool read_weight(struct nx_view text, double *weight)
+{
+    char copy[16];
+    size_t points = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        points += text.ptr[i] == '.' ? 1 : 0;
+        if (text.ptr[i] != '.' && (text.ptr[i] < '0' || text.ptr[i] > '9')) {
+            return false;
+        }
+    }
+    if (text.len == 0 || text.len >= sizeof(copy) || points > 1) {
+        return false;
+    }
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    *weight = strtod(copy, NULL);
+    return *weight >= WEIGHT_MIN && *weight <= WEIGHT_MAX;
+}
+
 static enum nx_err parse_entry(struct nx_roster *roster, struct nx_view entry, struct nx_fail *fail)
 {
     size_t at = nx_view_find(entry, '@');
@@ -69,6 +90,15 @@ static enum nx_err parse_entry(struct nx_roster *roster, struct nx_view entry, s
     }
     struct nx_view address = nx_view_make(entry.ptr + at + 1, entry.len - at - 1);
     struct nx_view zone = NX_VIEW("");
+    double weight = 1;
+    size_t star = nx_view_find(address, '*');
+    if (star < address.len) {
+        struct nx_view text = nx_view_make(address.ptr + star + 1, address.len - star - 1);
+        if (!read_weight(text, &weight)) {
+            return entry_error(entry, "the weight is not a number from 0.01 to 1000", fail);
+        }
+        address.len = star;
+    }
     size_t slash = nx_view_find(address, '/');
     if (slash < address.len) {
         zone = nx_view_make(address.ptr + slash + 1, address.len - slash - 1);
@@ -91,7 +121,9 @@ static enum nx_err parse_entry(struct nx_roster *roster, struct nx_view entry, s
         .name = nx_arena_copy(&roster->arena, name).ptr,
         .address = nx_arena_copy(&roster->arena, address).ptr,
         .zone = nx_arena_copy(&roster->arena, zone).ptr,
-        .weight = 1,
+        .weight = weight,
+        .key = nx_hash64(name.ptr, name.len),
+        .zone_id = zone.len > 0 ? nx_hash64(zone.ptr, zone.len) : ~nx_hash64(name.ptr, name.len),
     };
     bool whole = member->name && member->address && member->zone;
     return whole ? NX_OK : nx_fail_set(fail, NX_ERR_NOMEM, "%s", nx_err_text(NX_ERR_NOMEM));
@@ -142,40 +174,27 @@ static enum nx_err parse(struct nx_roster *roster, const char *members, struct n
     return check_distinct(roster, fail);
 }
 
-static uint32_t zone_number(const struct nx_roster *roster, size_t i)
-{
-    const char *zone = roster->members[i].zone;
-    for (size_t j = 0; *zone && j < i; j++) {
-        if (strcmp(roster->members[j].zone, zone) == 0) {
-            return (uint32_t)j;
-        }
-    }
-    return (uint32_t)i;
-}
-
-static enum nx_err place(struct nx_roster *roster, uint32_t partitions, uint32_t rf)
+enum nx_err nx_roster_place(const struct nx_roster *roster, const enum nx_placement_kind *kinds,
+                            uint32_t partitions, uint32_t rf, struct nx_placement **out)
 {
     struct nx_placement_member *members = nx_alloc_array(roster->count + 1, sizeof(*members));
-    roster->owners =
-        nx_arena_array(&roster->arena, (size_t)partitions * rf, sizeof(*roster->owners));
-    enum nx_err err = NX_ERR_NOMEM;
-    if (members && roster->owners) {
-        for (size_t i = 0; i < roster->count; i++) {
-            const char *name = roster->members[i].name;
-            members[i] = (struct nx_placement_member){
-                .key = nx_hash64(name, strlen(name)),
-                .weight = roster->members[i].weight,
-                .zone = zone_number(roster, i),
-            };
-        }
-        err = nx_placement_compute(members, roster->count, partitions, rf, roster->owners);
+    if (!members) {
+        return NX_ERR_NOMEM;
     }
+    for (size_t i = 0; i < roster->count; i++) {
+        members[i] = (struct nx_placement_member){
+            .key = roster->members[i].key,
+            .weight = roster->members[i].weight,
+            .zone = roster->members[i].zone_id,
+            .kind = kinds ? kinds[i] : NX_PLACEMENT_STAYS,
+        };
+    }
+    enum nx_err err = nx_placement_new(members, roster->count, partitions, rf, out);
     nx_free(members);
     return err;
 }
 
-enum nx_err nx_roster_new(const char *members, uint32_t partitions, uint32_t rf,
-                          struct nx_roster **out, struct nx_fail *fail)
+enum nx_err nx_roster_new(const char *members, struct nx_roster **out, struct nx_fail *fail)
 {
     struct nx_roster *roster = nx_calloc(1, sizeof(*roster));
     if (!roster) {
@@ -185,25 +204,15 @@ enum nx_err nx_roster_new(const char *members, uint32_t partitions, uint32_t rf,
     nx_arena_init(&roster->arena, 0);
     roster->members =
         nx_arena_array(&roster->arena, NX_ROSTER_MAX_MEMBERS, sizeof(*roster->members));
-    enum nx_err err = NX_ERR_NOMEM;
-    if (!roster->members) {
-        nx_fail_set(fail, err, "%s", nx_err_text(err));
-        goto fail;
-    }
-    err = parse(roster, members ? members : "", fail);
+    enum nx_err err = roster->members
+                          ? parse(roster, members ? members : "", fail)
+                          : nx_fail_set(fail, NX_ERR_NOMEM, "%s", nx_err_text(NX_ERR_NOMEM));
     if (err != NX_OK) {
-        goto fail;
-    }
-    err = place(roster, partitions, rf);
-    if (err != NX_OK) {
-        nx_fail_set(fail, err, "%s", nx_err_text(err));
-        goto fail;
+        nx_roster_drop(roster);
+        return err;
     }
     *out = roster;
     return NX_OK;
-fail:
-    nx_roster_drop(roster);
-    return err;
 }
 
 void nx_roster_take(struct nx_roster *roster)

@@ -155,6 +155,8 @@ static void open_everything(struct fixture *f)
                                    .self = {.name = "self", .is_member = true, .incarnation = 1}};
     assert_int_equal(
         nx_ring_new(&ring, nx_clock_system(), f->rpc, NULL, f->telemetry, &f->ring, &fail), NX_OK);
+    nx_ring_set_self_state(f->ring, NX_MEMBER_ACTIVE);
+    nx_ring_set_self_serving(f->ring, true);
     for (size_t i = 0; i < WORKERS; i++)
         assert_int_equal(
             nx_rpc_client_new(nx_workers_at(f->workers, i), NULL, NULL, NULL, &f->clients[i]),

@@ -20,7 +20,7 @@ struct list {
     size_t count;
 };
 
-static void add(struct list *list, const char *prefix, size_t i, uint32_t zone, double weight)
+static void add(struct list *list, const char *prefix, size_t i, uint64_t zone, double weight)
 {
     char name[32];
     int len = snprintf(name, sizeof(name), "%s-%zu", prefix, i);
@@ -277,7 +277,7 @@ static void zones_hold_one_copy_each_while_they_suffice(void **state)
             }
             uint32_t most = 0;
             for (uint32_t i = 0; i < rf; i++) {
-                uint32_t zone = list.items[owners[p * rf + i]].zone / 1000;
+                uint64_t zone = list.items[owners[p * rf + i]].zone / 1000;
                 used[zone]++;
                 most = used[zone] > most ? used[zone] : most;
             }
@@ -354,6 +354,246 @@ static void large_ring_is_placed_quickly(void **state)
     }
 }
 
+/* --- members on the move -----------------------------------------------------------------------
+ */
+
+struct cluster {
+    struct nx_placement_member items[24];
+    size_t count;
+    uint32_t rf;
+};
+
+/* Some settle, come and go; zones few, many or none; weights equal or not. */
+static void draw_cluster(struct nx_rand *rand, struct cluster *cluster)
+{
+    uint64_t zones = nx_rand_below(rand, 4);
+    uint64_t weights = 1 + nx_rand_below(rand, 3);
+    cluster->count = 1 + nx_rand_below(rand, 14);
+    cluster->rf = 1 + (uint32_t)nx_rand_below(rand, 4);
+    for (size_t i = 0; i < cluster->count; i++) {
+        bool moves = nx_rand_below(rand, 3) == 0;
+        cluster->items[i] = (struct nx_placement_member){
+            .key = nx_rand_u64(rand),
+            .weight = 1 + (double)nx_rand_below(rand, weights),
+            .zone = zones == 0 ? i : nx_rand_below(rand, zones * 2),
+            .kind =
+                moves ? (enum nx_placement_kind)(1 + nx_rand_below(rand, 4)) : NX_PLACEMENT_STAYS,
+        };
+    }
+}
+
+/* The owners when the members with a bit in `set` are all there is. */
+static void owners_among(const struct cluster *cluster, uint64_t set, uint32_t partition,
+                         uint16_t *owners)
+{
+    struct nx_placement_member members[24];
+    memcpy(members, cluster->items, sizeof(members));
+    for (size_t i = 0; i < cluster->count; i++) {
+        members[i].kind = set >> i & 1 ? NX_PLACEMENT_STAYS : NX_PLACEMENT_OUT;
+    }
+    uint16_t *all = malloc(sizeof(*all) * (partition + 1) * cluster->rf);
+    assert_int_equal(nx_placement_compute(members, cluster->count, partition + 1, cluster->rf, all),
+                     NX_OK);
+    memcpy(owners, all + (size_t)partition * cluster->rf, cluster->rf * sizeof(*owners));
+    free(all);
+}
+
+static uint64_t members_of_kinds(const struct cluster *cluster, unsigned kinds)
+{
+    uint64_t set = 0;
+    for (size_t i = 0; i < cluster->count; i++) {
+        set |= (uint64_t)(kinds >> cluster->items[i].kind & 1) << i;
+    }
+    return set;
+}
+
+#define KIND(kind) (1u << (kind))
+#define MOVERS (KIND(NX_PLACEMENT_SETTLES) | KIND(NX_PLACEMENT_COMES) | KIND(NX_PLACEMENT_GOES))
+
+static const uint16_t *writers_of(const struct nx_placement *placement, uint32_t partition,
+                                  size_t *count)
+{
+    if (placement->writers) {
+        *count = placement->writer_begin[partition + 1] - placement->writer_begin[partition];
+        return placement->writers + placement->writer_begin[partition];
+    }
+    const uint16_t *owners = placement->owners + (size_t)partition * placement->rf;
+    for (*count = 0; *count < placement->rf && owners[*count] != NX_PLACEMENT_NONE; ++*count) {
+    }
+    return owners;
+}
+
+static bool is_writer(const struct nx_placement *placement, uint32_t partition, uint16_t member)
+{
+    size_t count;
+    const uint16_t *writers = writers_of(placement, partition, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (writers[i] == member) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void owners_and_next_owners_are_those_of_their_kinds(void **state)
+{
+    (void)state;
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, 41);
+    for (size_t round = 0; round < 2000; round++) {
+        struct cluster cluster;
+        uint16_t expected[4];
+        struct nx_placement *placement = NULL;
+        draw_cluster(&rand, &cluster);
+        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 8, cluster.rf, &placement),
+                         NX_OK);
+        unsigned both = KIND(NX_PLACEMENT_STAYS) | KIND(NX_PLACEMENT_SETTLES);
+        for (uint32_t p = 0; p < 8; p++) {
+            size_t at = (size_t)p * cluster.rf;
+            size_t bytes = cluster.rf * sizeof(*expected);
+            owners_among(&cluster, members_of_kinds(&cluster, both | KIND(NX_PLACEMENT_GOES)), p,
+                         expected);
+            assert_memory_equal(placement->owners + at, expected, bytes);
+            owners_among(&cluster, members_of_kinds(&cluster, both | KIND(NX_PLACEMENT_COMES)), p,
+                         expected);
+            assert_memory_equal(placement->next_owners + at, expected, bytes);
+        }
+        nx_placement_free(placement);
+    }
+}
+
+/* Whatever mixture of joiners has turned ACTIVE and of leavers has left: its owners are writers. */
+static void writers_hold_the_owners_of_every_mixture(void **state)
+{
+    (void)state;
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, 42);
+    for (size_t round = 0; round < 4000; round++) {
+        struct cluster cluster;
+        struct nx_placement *placement = NULL;
+        draw_cluster(&rand, &cluster);
+        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 4, cluster.rf, &placement),
+                         NX_OK);
+        uint64_t stays = members_of_kinds(&cluster, KIND(NX_PLACEMENT_STAYS));
+        uint64_t movers = members_of_kinds(&cluster, MOVERS);
+        for (uint32_t p = 0; p < 4; p++) {
+            uint16_t owners[4];
+            owners_among(&cluster, stays | (movers & nx_rand_u64(&rand)), p, owners);
+            for (uint32_t i = 0; i < cluster.rf && owners[i] != NX_PLACEMENT_NONE; i++) {
+                assert_true(is_writer(placement, p, owners[i]));
+            }
+        }
+        nx_placement_free(placement);
+    }
+}
+
+/* And no member is a writer without a mixture that makes it an owner. */
+static void writers_are_owners_of_some_mixture(void **state)
+{
+    (void)state;
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, 43);
+    for (size_t round = 0; round < 1000; round++) {
+        struct cluster cluster;
+        struct nx_placement *placement = NULL;
+        draw_cluster(&rand, &cluster);
+        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 4, cluster.rf, &placement),
+                         NX_OK);
+        uint64_t stays = members_of_kinds(&cluster, KIND(NX_PLACEMENT_STAYS));
+        for (uint32_t p = 0; p < 4; p++) {
+            size_t count;
+            const uint16_t *writers = writers_of(placement, p, &count);
+            for (size_t w = 0; w < count; w++) {
+                uint16_t owners[4];
+                owners_among(&cluster, stays | UINT64_C(1) << writers[w], p, owners);
+                assert_true(owns(owners, cluster.rf, writers[w]));
+            }
+        }
+        nx_placement_free(placement);
+    }
+}
+
+static bool misses(const struct cluster *cluster, uint64_t mixture, uint64_t stored, uint32_t p,
+                   uint32_t spare)
+{
+    uint16_t owners[4];
+    uint32_t missed = 0;
+    owners_among(cluster, mixture, p, owners);
+    for (uint32_t i = 0; i < cluster->rf && owners[i] != NX_PLACEMENT_NONE; i++) {
+        missed += stored >> owners[i] & 1 ? 0 : 1;
+    }
+    return missed > spare;
+}
+
+/* Against trying every mixture. */
+static void write_is_safe_when_no_mixture_misses_it(void **state)
+{
+    (void)state;
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, 44);
+    size_t safe = 0;
+    size_t unsafe = 0;
+    for (size_t round = 0; round < 1500; round++) {
+        struct cluster cluster;
+        struct nx_placement *placement = NULL;
+        draw_cluster(&rand, &cluster);
+        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 1, cluster.rf, &placement),
+                         NX_OK);
+        uint64_t movers = members_of_kinds(&cluster, MOVERS);
+        uint64_t stays = members_of_kinds(&cluster, KIND(NX_PLACEMENT_STAYS));
+        uint64_t stored = nx_rand_u64(&rand);
+        stored |= nx_rand_u64(&rand); /* three in four */
+        uint32_t spare = cluster.rf - (cluster.rf / 2 + 1);
+        bool may_miss = false;
+        for (uint64_t subset = movers;; subset = (subset - 1) & movers) {
+            may_miss = may_miss || misses(&cluster, stays | subset, stored, 0, spare);
+            if (subset == 0) {
+                break;
+            }
+        }
+        uint64_t zones[24];
+        uint64_t writer_movers = 0;
+        uint64_t writer_stored = 0;
+        size_t count;
+        const uint16_t *writers = writers_of(placement, 0, &count);
+        for (size_t w = 0; w < count; w++) {
+            zones[w] = cluster.items[writers[w]].zone;
+            writer_movers |= (movers >> writers[w] & 1) << w;
+            writer_stored |= (stored >> writers[w] & 1) << w;
+        }
+        assert_int_equal(
+            nx_placement_may_miss(zones, count, writer_movers, writer_stored, cluster.rf, spare),
+            may_miss);
+        safe += !may_miss;
+        unsafe += may_miss;
+        nx_placement_free(placement);
+    }
+    assert_true(safe > 300 && unsafe > 300);
+}
+
+static void large_ring_with_movers_is_placed_quickly(void **state)
+{
+    (void)state;
+    const struct nx_clock *clock = nx_clock_system();
+    struct nx_placement_member *members = calloc(1000, sizeof(*members));
+    for (size_t i = 0; i < 1000; i++) {
+        members[i] = (struct nx_placement_member){
+            .key = nx_hash64(&i, sizeof(i)), .weight = 1, .zone = i % 3};
+    }
+    for (int moving = 0; moving < 2; moving++) {
+        struct nx_placement *placement = NULL;
+        members[500].kind = moving ? NX_PLACEMENT_COMES : NX_PLACEMENT_STAYS;
+        uint64_t begin = nx_now_ns(clock);
+        assert_int_equal(nx_placement_new(members, 1000, 16384, 3, &placement), NX_OK);
+        print_message("1000 members, 16384 partitions, %s: %.1f ms, %zu bytes\n",
+                      moving ? "one joins" : "nothing moves",
+                      (double)(nx_now_ns(clock) - begin) / 1e6, placement->bytes);
+        assert_true(placement->bytes < 1 << 20);
+        nx_placement_free(placement);
+    }
+    free(members);
+}
+
 static bool fail_countdown(size_t size_bytes, void *user)
 {
     (void)size_bytes;
@@ -392,6 +632,11 @@ int main(void)
         cmocka_unit_test(order_of_the_list_does_not_matter),
         cmocka_unit_test(placement_is_the_one_clusters_were_built_with),
         cmocka_unit_test(large_ring_is_placed_quickly),
+        cmocka_unit_test(owners_and_next_owners_are_those_of_their_kinds),
+        cmocka_unit_test(writers_hold_the_owners_of_every_mixture),
+        cmocka_unit_test(writers_are_owners_of_some_mixture),
+        cmocka_unit_test(write_is_safe_when_no_mixture_misses_it),
+        cmocka_unit_test(large_ring_with_movers_is_placed_quickly),
         cmocka_unit_test(allocation_failing_is_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@ static void nap(void)
 static enum nx_err parse(const char *members, struct nx_roster **out, struct nx_fail *fail)
 {
     fail->text[0] = '\0';
-    return nx_roster_new(members, 64, 2, out, fail);
+    return nx_roster_new(members, out, fail);
 }
 
 static void members_are_read_and_sorted_by_name(void **state)
@@ -37,13 +37,18 @@ static void members_are_read_and_sorted_by_name(void **state)
     struct nx_roster *roster = NULL;
     struct nx_fail fail;
     assert_int_equal(
-        parse(" c@10.0.0.3:9902/z1, a@host-1.example:1/z2,b@[::1]:65535 ", &roster, &fail), NX_OK);
+        parse(" c@10.0.0.3:9902/z1*2.5, a@host-1.example:1/z2,b@[::1]:65535*0.5 ", &roster, &fail),
+        NX_OK);
     assert_int_equal(roster->count, 3);
     assert_string_equal(roster->members[0].name, "a");
     assert_string_equal(roster->members[0].address, "host-1.example:1");
     assert_string_equal(roster->members[0].zone, "z2");
     assert_string_equal(roster->members[1].address, "[::1]:65535");
     assert_string_equal(roster->members[1].zone, "");
+    assert_true(roster->members[0].weight > 0.99 && roster->members[0].weight < 1.01);
+    assert_true(roster->members[1].weight > 0.49 && roster->members[1].weight < 0.51);
+    assert_true(roster->members[2].weight > 2.49 && roster->members[2].weight < 2.51);
+    assert_string_equal(roster->members[2].zone, "z1");
     assert_int_equal(nx_roster_find(roster, "c"), 2);
     assert_true(nx_roster_find(roster, "d") == SIZE_MAX);
     assert_true(nx_roster_find(roster, "") == SIZE_MAX);
@@ -57,11 +62,11 @@ static void members_bad_are_refused_with_the_entry(void **state)
         const char *members;
         const char *text;
     } cases[] = {
-        {"", "ring.members: empty, expected name@host:port[/zone],..."},
-        {"  ", "ring.members: empty, expected name@host:port[/zone],..."},
-        {"a", "ring.members: \"a\": expected name@host:port[/zone]"},
-        {"a@h:1,", "ring.members: \"\": expected name@host:port[/zone]"},
-        {"a@h:1,,b@h:2", "ring.members: \"\": expected name@host:port[/zone]"},
+        {"", "ring.members: empty, expected name@host:port[/zone][*weight],..."},
+        {"  ", "ring.members: empty, expected name@host:port[/zone][*weight],..."},
+        {"a", "ring.members: \"a\": expected name@host:port[/zone][*weight]"},
+        {"a@h:1,", "ring.members: \"\": expected name@host:port[/zone][*weight]"},
+        {"a@h:1,,b@h:2", "ring.members: \"\": expected name@host:port[/zone][*weight]"},
         {"@h:1", "ring.members: \"@h:1\": the name is not one (letters, digits, - . _)"},
         {"a b@h:1", "ring.members: \"a b@h:1\": the name is not one (letters, digits, - . _)"},
         {"a@h", "ring.members: \"a@h\": the address is not host:port"},
@@ -75,6 +80,11 @@ static void members_bad_are_refused_with_the_entry(void **state)
         {"a@h:1/", "ring.members: \"a@h:1/\": the zone is not a name (letters, digits, - . _)"},
         {"a@h:1/z/y",
          "ring.members: \"a@h:1/z/y\": the zone is not a name (letters, digits, - . _)"},
+        {"a@h:1*", "ring.members: \"a@h:1*\": the weight is not a number from 0.01 to 1000"},
+        {"a@h:1/z*0", "ring.members: \"a@h:1/z*0\": the weight is not a number from 0.01 to 1000"},
+        {"a@h:1*1e3", "ring.members: \"a@h:1*1e3\": the weight is not a number from 0.01 to 1000"},
+        {"a@h:1*1001",
+         "ring.members: \"a@h:1*1001\": the weight is not a number from 0.01 to 1000"},
         {"a@h:1,b@h:2,a@h:3", "ring.members: the name \"a\" occurs twice"},
         {"a@h:1,b@h:1", "ring.members: \"a\" and \"b\" have the same address \"h:1\""},
     };
@@ -141,7 +151,7 @@ static void options_bad_name_the_setting(void **state)
         "ring.replication-factor: expected 1 to 64, got 0",
         "ring.heartbeat-timeout: expected at least the heartbeat interval (40ms, not 0), got 39ms",
         "node.name: \"x\" is not among ring.members, expected one of their names",
-        "ring.members: \"a\": expected name@host:port[/zone]",
+        "ring.members: \"a\": expected name@host:port[/zone][*weight]",
     };
     for (size_t i = 0; i < 6; i++) {
         cases[i] = options_of("a@h:1");
@@ -184,12 +194,17 @@ static void view_before_start_shows_all_members_healthy(void **state)
     assert_int_equal(view->members[1].incarnation, 7);
     for (uint32_t p = 0; p < 64; p++) {
         const uint16_t *owners = nx_ring_owners(view, p);
-        assert_true(owners[0] < 3 && owners[1] < 3 && owners[2] < 3);
+        assert_true(owners[0] != 1 && owners[1] != 1 && owners[0] < 3 && owners[1] < 3);
+        assert_int_equal(owners[2], NX_PLACEMENT_NONE);
+        assert_int_not_equal(nx_ring_next_owners(view, p)[2], NX_PLACEMENT_NONE);
     }
+    assert_true(nx_ring_in_motion(view));
+    assert_true(view->members[1].in_motion && !view->members[0].in_motion);
     nx_ring_set_self_state(ring, NX_MEMBER_ACTIVE);
     assert_int_equal(view->members[1].state, NX_MEMBER_JOINING);
     struct nx_ring_view *later = nx_ring_acquire(ring);
     assert_int_equal(later->members[1].state, NX_MEMBER_ACTIVE);
+    assert_int_not_equal(nx_ring_owners(later, 0)[2], NX_PLACEMENT_NONE);
     assert_true(later->version > view->version);
     nx_ring_release(later);
     nx_ring_report(ring, "a", NX_ERR_UNAVAILABLE);
@@ -241,7 +256,8 @@ static void json_has_members_and_quorums(void **state)
         "\"partitionsWhole\":64,\"partitionsBelowWriteQuorum\":0,\"partitionsBelowReadQuorum\":0,"
         "\"members\":[{\"name\":\"a\",\"address\":\"h:1\",\"zone\":\"z1\",\"weight\":1,"
         "\"state\":\"ACTIVE\",\"healthy\":true,\"incarnation\":\"0\",\"lastSeenMs\":0,"
-        "\"problem\":\"\",\"partitions\":64,\"primaryPartitions\":64}]}");
+        "\"clockSkewMs\":0,\"wholePartitions\":0,\"problem\":\"\",\"partitions\":64,"
+        "\"primaryPartitions\":64}]}");
     nx_buf_release(&out);
     nx_ring_release(view);
     nx_ring_free(ring);
@@ -338,6 +354,7 @@ static void run_process(struct process *p, const struct nx_ring_options *options
         nx_ring_new(options, nx_clock_system(), p->rpc, NULL, p->telemetry, &p->ring, &fail),
         NX_OK);
     nx_ring_set_self_state(p->ring, NX_MEMBER_ACTIVE);
+    nx_ring_set_self_serving(p->ring, true);
     assert_int_equal(nx_workers_start(p->workers), NX_OK);
     on_worker(p, start_ring, p);
 }
