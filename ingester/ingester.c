@@ -106,7 +106,9 @@ static enum nx_err open_shards(struct ingester *ing)
         .nonce = ing->nonce,
         .head = {.rules = ing->rules,
                  .limit = &ing->limit,
-                 .max_exemplars = ((size_t)settings->max_exemplars + count - 1) / count},
+                 .max_exemplars = ((size_t)settings->max_exemplars + count - 1) / count,
+                 .chunks = {.buffer_bytes = settings->chunk_buffer_bytes,
+                            .file_bytes = settings->chunk_file_bytes}},
     };
     struct ing_open_shard *opened = nx_calloc(count, sizeof *opened);
     ing->shards = nx_calloc(count, sizeof *ing->shards);

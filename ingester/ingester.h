@@ -27,6 +27,10 @@ struct ing_settings {
     int64_t wal_sync_interval_ms;
     int64_t max_inflight_bytes;
     int64_t select_max_bytes;
+    /* Of one write to a chunk file, and of a file; 0: as docs/formats/head-chunks.md says. No
+     * setting of the program: tests make them small. */
+    size_t chunk_buffer_bytes;
+    uint64_t chunk_file_bytes;
 };
 struct nx_setting_group ing_setting_group(struct ing_settings *settings);
 

@@ -191,11 +191,11 @@ static enum nx_err new_store(const struct ing_open_options *options, uint32_t nu
     char *dir = options->chunks_dir ? nx_path_join(options->chunks_dir, name) : NULL;
     if (options->chunks_dir && !dir)
         return NX_ERR_NOMEM;
-    head_options.chunks = (struct ing_chunk_files_options){.fs = options->fs,
-                                                           .clock = options->clock,
-                                                           .dir = dir,
-                                                           .log = options->log,
-                                                           .metrics = options->metrics};
+    head_options.chunks.fs = options->fs;
+    head_options.chunks.clock = options->clock;
+    head_options.chunks.dir = dir;
+    head_options.chunks.log = options->log;
+    head_options.chunks.metrics = options->metrics;
     struct ing_head *head;
     enum nx_err err = ing_head_new(&head_options, &head);
     nx_free(dir);

@@ -21,7 +21,7 @@ struct ing_open_options {
     uint32_t shards;
     uint32_t partitions;
     uint64_t nonce; /* for the files written now */
-    struct ing_head_options head;
+    struct ing_head_options head; /* but for what of its chunk files is above */
 };
 
 struct ing_open_shard {

@@ -27,8 +27,14 @@ struct arguments {
     uint64_t rate; /* samples/s; 0: as fast as it goes */
     uint64_t memory_mb;
     uint64_t timeout_s;
-    uint64_t retry_s; /* give up a request after that long */
+    uint64_t retry_s;     /* give up a request after that long */
+    const char *timeline; /* file for when each request was due and answered; NULL: none */
     bool verify, json;
+};
+
+struct timing {
+    double due_ms; /* since the load began */
+    double latency_ms;
 };
 
 struct body {
@@ -48,6 +54,7 @@ struct run {
     uint64_t *acknowledged; /* a batch: scrapes that are in */
     bool failed;            /* a request was given up: everything stops */
     double *latencies_ms;   /* an item */
+    struct timing *timings; /* the same in the order of their answers, for the timeline */
     uint64_t latency_count;
     uint64_t samples, requests, retries, wire_bytes;
     uint64_t statuses[MAX_STATUS]; /* 0: no answer */
@@ -147,15 +154,17 @@ static bool take_item(struct run *run, uint64_t *item)
     return got;
 }
 
-static void wait_for_turn(const struct run *run, uint64_t item)
+/* When the item was to be sent: with a rate, a late one counts as having waited. */
+static uint64_t wait_for_turn(const struct run *run, uint64_t item)
 {
     const struct arguments *args = run->args;
     if (args->rate == 0)
-        return;
+        return now_ns();
     double due_s = (double)item * (double)args->load.batch / (double)args->rate;
     uint64_t due_ns = run->start_ns + (uint64_t)(due_s * 1e9), now = now_ns();
     if (now < due_ns)
         sleep_ns(due_ns - now);
+    return due_ns;
 }
 
 static bool is_retryable(const struct load_answer *answer)
@@ -175,13 +184,17 @@ static void count_answer(struct run *run, const struct load_answer *answer, bool
     pthread_mutex_unlock(&run->lock);
 }
 
-static void count_item(struct run *run, uint64_t item, bool stored, size_t bytes, double latency_ms)
+static void count_item(struct run *run, uint64_t item, bool stored, size_t bytes, uint64_t due_ns)
 {
+    double latency_ms = (double)(now_ns() - due_ns) * 1e-6;
     pthread_mutex_lock(&run->lock);
     if (stored) {
         run->samples += load_batch_series(&run->args->load, item % run->batches);
         run->wire_bytes += bytes;
         run->acknowledged[item % run->batches]++;
+        run->timings[run->latency_count] =
+            (struct timing){.due_ms = (double)due_ns * 1e-6 - (double)run->start_ns * 1e-6,
+                            .latency_ms = latency_ms};
         run->latencies_ms[run->latency_count++] = latency_ms;
     } else {
         run->failed = true;
@@ -190,20 +203,18 @@ static void count_item(struct run *run, uint64_t item, bool stored, size_t bytes
     pthread_mutex_unlock(&run->lock);
 }
 
-static void send_item(struct connection *c, uint64_t item, struct nx_view body)
+static void send_item(struct connection *c, uint64_t item, uint64_t due_ns, struct nx_view body)
 {
     struct run *run = c->run;
     uint64_t give_up_ns = now_ns() + run->args->retry_s * UINT64_C(1000000000);
     uint64_t backoff_ms = BACKOFF_MIN_MS;
     for (bool again = false;; again = true) {
         struct load_answer answer;
-        uint64_t sent_ns = now_ns();
         load_conn_post(c->conn, body, &answer);
-        uint64_t answered_ns = now_ns();
         bool stored = answer.status >= 200 && answer.status <= 299;
         count_answer(run, &answer, again);
-        if (stored || !is_retryable(&answer) || answered_ns > give_up_ns) {
-            count_item(run, item, stored, body.len, (double)(answered_ns - sent_ns) * 1e-6);
+        if (stored || !is_retryable(&answer) || now_ns() > give_up_ns) {
+            count_item(run, item, stored, body.len, due_ns);
             return;
         }
         sleep_ns(answer.retry_after_s > 0 ? (uint64_t)(answer.retry_after_s * 1e9)
@@ -222,13 +233,13 @@ static void *run_connection(void *user)
         if (run->bodies) {
             body = nx_view_make(run->bodies[item].bytes, run->bodies[item].len);
         } else if (make_body(run, item, &c->raw, &c->packed)) {
-            count_item(run, item, false, 0, 0);
+            count_item(run, item, false, 0, now_ns());
             break;
         } else {
             body = nx_buf_view(&c->packed);
         }
-        wait_for_turn(run, item);
-        send_item(c, item, body);
+        uint64_t due_ns = wait_for_turn(run, item);
+        send_item(c, item, due_ns, body);
     }
     return NULL;
 }
@@ -276,6 +287,17 @@ static double percentile(const struct run *run, double p)
     if (run->latency_count == 0)
         return 0;
     return run->latencies_ms[(uint64_t)(p * (double)(run->latency_count - 1))];
+}
+
+static bool write_timeline(const struct run *run)
+{
+    FILE *file = run->args->timeline ? fopen(run->args->timeline, "w") : NULL;
+    bool good = file != NULL;
+    for (uint64_t i = 0; i < run->latency_count && good; i++)
+        good = fprintf(file, "%.3f %.3f\n", run->timings[i].due_ms, run->timings[i].latency_ms) > 0;
+    if (file && fclose(file) != 0)
+        good = false;
+    return good || !run->args->timeline;
 }
 
 static void report(struct run *run, double elapsed_s)
@@ -335,13 +357,16 @@ static const char usage[] =
     "  --url=http://HOST:PORT[/PATH]  where to write to; PATH is /api/v1/write unless given\n"
     "  --series=N        series at a time (1000)\n"
     "  --scrapes=N       samples a series (10)\n"
+    "  --first-scrape=N  number of the first: values go on where those of another run ended (0)\n"
     "  --interval-ms=N   between two scrapes, in the data (15000)\n"
     "  --batch=N         series a request (1000)\n"
     "  --connections=N   requests in flight (4)\n"
     "  --start-ms=N      time of the first scrape; default: so that the last one is now\n"
     "  --noise-bits=N    random bits of the noisy gauges (4)\n"
     "  --churn=SHARE     share of the series replaced by new ones a scrape (0)\n"
-    "  --rate=N          samples/s; 0: as fast as it goes (0)\n"
+    "  --rate=N          samples/s; 0: as fast as it goes (0). Latency counts from when a\n"
+    "                    request was due, so that one that was held up counts in full\n"
+    "  --timeline=FILE   a line a request: when it was due since the first, and latency, ms\n"
     "  --tenant=NAME     sent as X-Scope-OrgID\n"
     "  --timeout-s=N     for one answer (60)\n"
     "  --retry-s=N       how long a request is retried after 429, 5xx or no answer (120)\n"
@@ -376,6 +401,7 @@ static bool parse_number_option(const char *argument, struct arguments *args, bo
     } options[] = {
         {"--series", 1, 1000000000, &args->load.series},
         {"--scrapes", 1, 100000000, &args->load.scrapes},
+        {"--first-scrape", 0, 100000000, &args->load.first_scrape},
         {"--interval-ms", 1, 86400000, &interval},
         {"--batch", 1, 1000000, &args->load.batch},
         {"--connections", 1, MAX_CONNECTIONS, &args->connections},
@@ -416,6 +442,10 @@ static bool parse_option(const char *argument, struct arguments *args, bool *has
     }
     if ((value = value_of(argument, "--tenant"))) {
         args->tenant = value;
+        return true;
+    }
+    if ((value = value_of(argument, "--timeline"))) {
+        args->timeline = value;
         return true;
     }
     if ((value = value_of(argument, "--churn"))) {
@@ -471,8 +501,10 @@ static int drive(const struct arguments *args)
     run.items = run.batches * args->load.scrapes;
     run.acknowledged = nx_calloc(run.batches, sizeof *run.acknowledged);
     run.latencies_ms = nx_calloc(run.items, sizeof *run.latencies_ms);
-    enum nx_err err =
-        run.acknowledged && run.latencies_ms ? load_template_new(&template) : NX_ERR_NOMEM;
+    run.timings = nx_calloc(run.items, sizeof *run.timings);
+    enum nx_err err = run.acknowledged && run.latencies_ms && run.timings
+                          ? load_template_new(&template)
+                          : NX_ERR_NOMEM;
     pthread_mutex_init(&run.lock, NULL);
     pthread_cond_init(&run.changed, NULL);
     run.template = template;
@@ -480,14 +512,18 @@ static int drive(const struct arguments *args)
         err = make_bodies(&run);
     if (!err)
         err = run_all(&run);
+    double elapsed_s = (double)(now_ns() - run.start_ns) * 1e-9;
+    if (!err && !write_timeline(&run))
+        err = NX_ERR_IO;
     if (err)
         (void)fprintf(stderr, "loadgen: %s\n", nx_err_text(err));
     else
-        report(&run, (double)(now_ns() - run.start_ns) * 1e-9);
+        report(&run, elapsed_s);
     free_bodies(&run);
     load_template_free(template);
     nx_free(run.acknowledged);
     nx_free(run.latencies_ms);
+    nx_free(run.timings);
     pthread_cond_destroy(&run.changed);
     pthread_mutex_destroy(&run.lock);
     return err || run.failed ? 1 : 0;

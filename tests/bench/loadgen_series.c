@@ -281,6 +281,7 @@ void load_encode(const struct load_template *template, const struct load_options
     uint64_t first = batch * options->batch;
     uint64_t count = load_batch_series(options, batch);
     int64_t timestamp = options->start_ms + (int64_t)scrape * options->interval_ms;
+    scrape += options->first_scrape;
     for (uint64_t series = first; series < first + count; series++) {
         const struct slot_template *slot = &template->slots[series % LOAD_BLOCK];
         if (nx_buf_reserve(out, slot->len + SAMPLE_BYTES))
@@ -325,14 +326,15 @@ size_t load_expect(const struct load_options *options, struct load_expected *out
 {
     struct total sums[LOAD_MAX_METRICS] = {{0, 0}}, last[LOAD_MAX_METRICS] = {{0, 0}};
     size_t count = 0;
+    uint64_t from = options->first_scrape, to = from + options->scrapes;
     for (uint64_t series = 0; series < options->series; series++) {
         size_t m = metric_of(out, &count, shape_of((unsigned)(series % LOAD_BLOCK)).metric);
         out[m].series +=
-            1 + generation(options, series, options->scrapes - 1) - generation(options, series, 0);
+            1 + generation(options, series, to - 1) - generation(options, series, from);
         out[m].samples += options->scrapes;
-        for (uint64_t scrape = 0; scrape < options->scrapes; scrape++)
+        for (uint64_t scrape = from; scrape < to; scrape++)
             add(&sums[m], load_value(options, series, scrape));
-        add(&last[m], load_value(options, series, options->scrapes - 1));
+        add(&last[m], load_value(options, series, to - 1));
     }
     for (size_t m = 0; m < count; m++) {
         out[m].sum = sums[m].sum + sums[m].correction;

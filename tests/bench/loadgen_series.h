@@ -15,7 +15,8 @@ enum { LOAD_BLOCK = 100, LOAD_MAX_METRICS = 16 };
 struct load_options {
     uint64_t series;
     uint64_t scrapes;
-    int64_t start_ms;
+    uint64_t first_scrape; /* number of the first one: a load that goes on where another ended */
+    int64_t start_ms;      /* time of the first one */
     int64_t interval_ms;
     uint64_t batch;      /* series a request */
     unsigned noise_bits; /* of the noisy gauges */
@@ -34,7 +35,7 @@ void load_template_free(struct load_template *template);
 uint64_t load_batches(const struct load_options *options);
 /* Series in that batch. */
 uint64_t load_batch_series(const struct load_options *options, uint64_t batch);
-/* Appends the WriteRequest of one batch of one scrape. */
+/* Appends the WriteRequest of one batch of one scrape, counted from the first. */
 void load_encode(const struct load_template *template, const struct load_options *options,
                  uint64_t batch, uint64_t scrape, struct nx_buf *out);
 

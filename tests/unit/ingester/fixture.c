@@ -26,6 +26,8 @@ void fixture_init(struct fixture *fixture, const char *dir, size_t workers)
         .wal_segment_bytes = 1 << 20,
         .max_inflight_bytes = 64 << 20,
         .select_max_bytes = 64 << 20,
+        .chunk_buffer_bytes = 2048,
+        .chunk_file_bytes = 16384,
     };
 }
 
@@ -551,6 +553,24 @@ const struct got_series *got_find(const struct got *got, struct nx_series_id id)
         if (nx_series_id_eq(got->series[i].id, id))
             return &got->series[i];
     return NULL;
+}
+
+double fixture_metric(struct fixture *fixture, const char *name)
+{
+    struct nx_buf page;
+    nx_buf_init(&page, 1 << 22);
+    nx_telemetry_expose(fixture->telemetry, &page);
+    nx_buf_append_char(&page, '\0');
+    assert_int_equal(nx_buf_err(&page), NX_OK);
+    char *at = page.data;
+    size_t len = strlen(name);
+    while ((at = strstr(at, name)) != NULL &&
+           (at[len] != ' ' || (at > page.data && at[-1] != '\n')))
+        at += len;
+    assert_non_null(at);
+    double value = at ? strtod(at + len, NULL) : 0;
+    nx_buf_release(&page);
+    return value;
 }
 
 struct nx_histogram *make_histogram(struct nx_arena *arena, int n)

@@ -174,6 +174,9 @@ void got_release(struct got *got);
 const struct got_series *got_find(const struct got *got, struct nx_series_id id);
 void flush_all(struct fixture *fixture);
 
+/* A metric without labels, of the process's own; asserts that it is there. */
+double fixture_metric(struct fixture *fixture, const char *name);
+
 /* A small valid histogram that depends on n. */
 struct nx_histogram *make_histogram(struct nx_arena *arena, int n);
 

@@ -75,6 +75,10 @@ static struct open_file *file_of(struct fault_state *state, int fd)
 static void remember(struct fault_state *state, const char *path, enum nx_file_mode mode,
                      bool created, int fd)
 {
+    /* whoever only reads a file in the end closes it without asking: the number is free again */
+    struct open_file *stale = file_of(state, fd);
+    if (stale)
+        *stale = (struct open_file){.node = NULL};
     for (size_t i = 0; i < OPEN_MAX; i++) {
         if (state->files[i].node)
             continue;

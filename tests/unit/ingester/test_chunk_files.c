@@ -2,6 +2,7 @@
  * flushed, refused by the disk or held by a reader meanwhile. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/chunk/merge.h"
@@ -428,6 +429,66 @@ static void damaged_file_is_an_error_of_who_reads_it(void **state)
     world_release(&world);
 }
 
+/* How many series cannot be read; the others are whole. */
+static size_t count_damaged(const struct world *world)
+{
+    size_t damaged = 0;
+    for (size_t i = 0; i < SERIES; i++) {
+        struct ing_sealed_list list = {0};
+        assert_int_equal(
+            ing_series_read(pool_of(world), series_of(world, i), INT64_MIN, INT64_MAX, &list),
+            NX_OK);
+        enum nx_err err = ing_sealed_list_load(&list, INT64_MIN, INT64_MAX);
+        if (err == NX_OK) {
+            check_list(&world->models[i], &list, INT64_MIN, INT64_MAX);
+        } else {
+            assert_int_equal(err, NX_ERR_CORRUPT);
+            damaged++;
+        }
+        ing_sealed_list_release(&list);
+    }
+    return damaged;
+}
+
+static void file_with_any_byte_changed_fails_one_series_and_never_lies(void **state)
+{
+    (void)state;
+    static const char masks[] = {1, (char)0x80, (char)0xff};
+    struct world world;
+    struct nx_rand rand;
+    char *bytes;
+    size_t len;
+    nx_rand_seeded(&rand, 6);
+    world_init(&world, 1024, 1 << 20);
+    fill(&world, &rand, 60, T0);
+    char *path = nx_path_join(world.chunks_dir, "0000000000000001");
+    assert_int_equal(nx_file_read_all(path, SIZE_MAX / 2, &bytes, &len), NX_OK);
+    assert_true(len > 4000);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    setbuf(file, NULL);
+    for (size_t at = 0; at < len; at++) {
+        for (size_t m = 0; m < sizeof masks; m++) {
+            assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+            assert_int_equal(fputc((uint8_t)(bytes[at] ^ masks[m]), file),
+                             (uint8_t)(bytes[at] ^ masks[m]));
+            /* the first eight bytes are for people */
+            assert_int_equal(count_damaged(&world), at < 8 ? 0 : 1);
+        }
+        assert_int_equal(fseek(file, (long)at, SEEK_SET), 0);
+        assert_int_equal(fputc((uint8_t)bytes[at], file), (uint8_t)bytes[at]);
+    }
+    assert_int_equal(count_damaged(&world), 0);
+    for (size_t cut = len - 1; cut > 8; cut -= cut > 200 ? 97 : 1) {
+        assert_int_equal(truncate(path, (off_t)cut), 0);
+        assert_true(count_damaged(&world) >= 1);
+    }
+    assert_int_equal(fclose(file), 0);
+    nx_free(bytes);
+    nx_free(path);
+    world_release(&world);
+}
+
 static bool fail_nth(size_t size, void *user)
 {
     (void)size;
@@ -556,6 +617,7 @@ int main(void)
         cmocka_unit_test(files_go_with_their_windows_and_a_reader_keeps_them),
         cmocka_unit_test(full_disk_loses_nothing_and_files_go_on_after_it),
         cmocka_unit_test(damaged_file_is_an_error_of_who_reads_it),
+        cmocka_unit_test(file_with_any_byte_changed_fails_one_series_and_never_lies),
         cmocka_unit_test(append_without_memory_changes_nothing),
         cmocka_unit_test(piece_with_any_bit_changed_is_refused),
         cmocka_unit_test(ingester_serves_what_lies_in_files),

@@ -110,6 +110,8 @@ static void crash_init(struct crash *crash, const char *dir, uint64_t seed, size
     *crash = (struct crash){.seed = seed, .every = every};
     fixture_init(&crash->fixture, dir, 1);
     crash->fixture.settings.wal_segment_bytes = 1500;
+    crash->fixture.settings.chunk_buffer_bytes = 256;
+    crash->fixture.settings.chunk_file_bytes = 600;
     crash->images_dir = tmp_dir_new();
     crash->images = calloc(IMAGES_MAX, sizeof *crash->images);
     assert_non_null(crash->images);
@@ -165,30 +167,12 @@ static void check_acknowledged(struct fixture *fixture, uint64_t acknowledged)
     got_release(&got);
 }
 
-static double metric(struct fixture *fixture, const char *name)
-{
-    struct nx_buf page;
-    nx_buf_init(&page, 1 << 22);
-    nx_telemetry_expose(fixture->telemetry, &page);
-    nx_buf_append_char(&page, '\0');
-    assert_int_equal(nx_buf_err(&page), NX_OK);
-    char *at = page.data;
-    size_t len = strlen(name);
-    while ((at = strstr(at, name)) != NULL &&
-           (at[len] != ' ' || (at > page.data && at[-1] != '\n')))
-        at += len;
-    assert_non_null(at);
-    double value = strtod(at + len, NULL);
-    nx_buf_release(&page);
-    return value;
-}
-
 static void check_image(const struct image *image, size_t number)
 {
     struct fixture fixture;
     fixture_init(&fixture, image->path, 1 + number % 2);
     fixture_open(&fixture);
-    assert_true(metric(&fixture, "narthex_ingester_blocks_damaged_total") == 0);
+    assert_true(fixture_metric(&fixture, "narthex_ingester_blocks_damaged_total") == 0);
     check_acknowledged(&fixture, image->acknowledged);
     if (number % 3 == 0) {
         flush_all(&fixture);
@@ -217,6 +201,7 @@ static void run_load(struct crash *crash)
     fixture_open(fixture);
     for (; step < 10; step++)
         push_step(crash, step);
+    assert_true(fixture_metric(fixture, "narthex_ingester_chunk_file_written_bytes_total") > 0);
     try_flush(crash);
     for (; step < 16; step++)
         push_step(crash, step);

@@ -89,6 +89,8 @@ static bool fail_nth(size_t n, enum nx_err err, bool forever, bool cut_power)
     fixture_init(&fixture, NULL, 1);
     fixture.settings.out_of_order_ms = 0;
     fixture.settings.wal_segment_bytes = 600;
+    fixture.settings.chunk_buffer_bytes = 100;
+    fixture.settings.chunk_file_bytes = 300;
     fixture_open(&fixture);
     fault_fs_arm(&fixture.fs, n, err, forever);
     run_steps(&fixture, &outcome);
