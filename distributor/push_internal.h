@@ -30,6 +30,7 @@ struct dist_row_refusal {
 struct dist_leg {
     struct dist_push *push;
     const struct nx_member *member; /* of push->view */
+    uint16_t position;              /* of it */
     uint64_t name_hash;
     uint64_t incarnation; /* for which labels are left out */
     uint16_t life;

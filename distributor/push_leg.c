@@ -14,7 +14,7 @@ static const char push_method[] = "push";
 static void vote_all(struct dist_leg *leg, enum dist_vote vote)
 {
     for (size_t i = 0; i < leg->row_count; i++)
-        dist_quorum_vote(&leg->push->quorum, leg->rows[i], vote);
+        dist_quorum_vote(&leg->push->quorum, leg->rows[i], leg->position, vote);
 }
 
 static void fail_leg(struct dist_leg *leg, enum nx_err err, const char *text)
@@ -213,7 +213,7 @@ static size_t settle_rows(struct dist_leg *leg, const uint8_t *marks, uint16_t l
         if (marks[i] == MARK_UNKNOWN)
             leg->rows[left++] = leg->rows[i];
         else
-            dist_quorum_vote(&leg->push->quorum, leg->rows[i],
+            dist_quorum_vote(&leg->push->quorum, leg->rows[i], leg->position,
                              marks[i] == MARK_REFUSED ? DIST_VOTE_REFUSED : DIST_VOTE_STORED);
     }
     leg->row_count = left;

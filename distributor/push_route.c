@@ -1,5 +1,7 @@
-/* Rows go to the owners of their partition. Metadata belongs to the partition of the series that
+/* Rows go to the writers of their partition: its owners, and while members come or go all that may
+ * become one (ring.h). Metadata belongs to the partition of the series that
  * has only its metric's name, so that the same three ingesters keep it whoever sends it. */
+#include "common/ring/placement.h"
 #include "distributor/push_internal.h"
 
 #define SKIPPED UINT32_MAX
@@ -49,6 +51,24 @@ static bool takes_writes(const struct nx_member *member)
            member->state != NX_MEMBER_READONLY;
 }
 
+static const char *reason_of(const struct nx_member *member)
+{
+    return member->healthy ? "takes no writes" : member->problem;
+}
+
+/* Owners that do not exist, in a ring with fewer members than copies, fail. */
+static size_t count_missing(struct dist_push *push, size_t row, size_t writers)
+{
+    uint32_t rf = push->view->rf;
+    if (writers >= rf)
+        return 0;
+    for (size_t k = writers; k < rf && !push->quorum.motion; k++)
+        dist_quorum_vote(&push->quorum, row, NX_PLACEMENT_NONE, DIST_VOTE_FAILED);
+    dist_push_note_failure(push, "the ring", NX_ERR_UNAVAILABLE,
+                           "has fewer members than the replication factor");
+    return rf - writers;
+}
+
 /* One pass counts the rows of each member and lets the absent vote; `rows_of` then says how many.
  */
 static void count_rows(struct dist_push *push, const uint32_t *partitions, uint32_t *rows_of)
@@ -61,24 +81,20 @@ static void count_rows(struct dist_push *push, const uint32_t *partitions, uint3
     }
     size_t unhealthy = 0, missing = 0;
     for (size_t row = 0; row < push->row_count; row++) {
-        const uint16_t *owners = nx_ring_owners(view, partitions[row]);
-        for (uint32_t k = 0; k < view->rf; k++) {
-            uint16_t m = owners[k];
-            if (m < view->member_count && rows_of[m] != SKIPPED) {
+        size_t count;
+        const uint16_t *writers = nx_ring_writers(view, partitions[row], &count);
+        for (size_t k = 0; k < count; k++) {
+            uint16_t m = writers[k];
+            if (rows_of[m] != SKIPPED) {
                 rows_of[m]++;
                 continue;
             }
-            dist_quorum_vote(&push->quorum, row, DIST_VOTE_FAILED);
-            bool exists = m < view->member_count;
-            unhealthy += exists;
-            missing += !exists;
-            if (exists)
-                dist_push_note_failure(push, view->members[m].name, NX_ERR_UNAVAILABLE,
-                                       view->members[m].problem);
-            else
-                dist_push_note_failure(push, "the ring", NX_ERR_UNAVAILABLE,
-                                       "has fewer members than the replication factor");
+            dist_quorum_vote(&push->quorum, row, m, DIST_VOTE_FAILED);
+            unhealthy++;
+            dist_push_note_failure(push, view->members[m].name, NX_ERR_UNAVAILABLE,
+                                   reason_of(&view->members[m]));
         }
+        missing += count_missing(push, row, count);
     }
     nx_metric_add(metrics, DIST_METRIC_PUSH_SKIPPED, DIST_SKIP_UNHEALTHY, (double)unhealthy);
     nx_metric_add(metrics, DIST_METRIC_PUSH_SKIPPED, DIST_SKIP_MISSING, (double)missing);
@@ -89,6 +105,7 @@ static enum nx_err make_leg(struct dist_push *push, size_t member, size_t rows,
 {
     const struct dist_peer *peer = &push->pusher->peers.items[member];
     *leg = (struct dist_leg){.push = push,
+                             .position = (uint16_t)member,
                              .member = &push->view->members[member],
                              .name_hash = peer->name_hash,
                              .incarnation = peer->incarnation,
@@ -122,15 +139,30 @@ static void fill_legs(struct dist_push *push, const uint32_t *partitions, struct
 {
     const struct nx_ring_view *view = push->view;
     for (size_t row = 0; row < push->row_count; row++) {
-        const uint16_t *owners = nx_ring_owners(view, partitions[row]);
-        for (uint32_t k = 0; k < view->rf; k++) {
-            struct dist_leg *leg = owners[k] < view->member_count ? leg_of[owners[k]] : NULL;
+        size_t count;
+        const uint16_t *writers = nx_ring_writers(view, partitions[row], &count);
+        for (size_t k = 0; k < count; k++) {
+            struct dist_leg *leg = leg_of[writers[k]];
             if (!leg)
                 continue;
             leg->rows[leg->row_count++] = (uint32_t)row;
             leg->series_count += row < push->series_rows;
         }
     }
+}
+
+/* While members come or go, who has stored a row matters. */
+static enum nx_err follow_motion(struct dist_push *push, const uint32_t *partitions)
+{
+    if (!nx_ring_in_motion(push->view))
+        return NX_OK;
+    struct dist_row_motion *motion = nx_arena_calloc(&push->arena, push->row_count, sizeof *motion);
+    if (!motion)
+        return NX_ERR_NOMEM;
+    for (size_t row = 0; row < push->row_count; row++)
+        motion[row].partition = partitions[row];
+    dist_quorum_in_motion(&push->quorum, push->view, motion);
+    return NX_OK;
 }
 
 enum nx_err dist_push_route(struct dist_push *push)
@@ -153,6 +185,9 @@ enum nx_err dist_push_route(struct dist_push *push)
     collect_rows(push, partitions);
     dist_quorum_init(&push->quorum, votes, push->row_count, (uint8_t)view->rf,
                      (uint8_t)nx_ring_write_quorum(view));
+    err = follow_motion(push, partitions);
+    if (err)
+        return err;
     count_rows(push, partitions, rows_of);
     err = make_legs(push, rows_of, leg_of);
     if (!err)

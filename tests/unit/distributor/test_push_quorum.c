@@ -1,5 +1,7 @@
 #include "distributor/push_quorum.h"
 
+#include "common/ring/placement.h"
+#include "common/ring/ring.h"
 #include "tests/unit/distributor/dist_test.h"
 
 static enum dist_vote vote_of(char c)
@@ -41,7 +43,7 @@ static void quorum_votes_decide_as_the_table_says(void **state)
         dist_quorum_init(&quorum, &row, 1, cases[i].owners, cases[i].need);
         assert_false(dist_quorum_settled(&quorum));
         for (size_t v = 0; cases[i].votes[v]; v++) {
-            dist_quorum_vote(&quorum, 0, vote_of(cases[i].votes[v]));
+            dist_quorum_vote(&quorum, 0, 0, vote_of(cases[i].votes[v]));
             if (state_letter(row.state) != cases[i].states[v])
                 fail_msg("%u/%u %s: after vote %zu '%c', expected '%c'", cases[i].need,
                          cases[i].owners, cases[i].votes, v, state_letter(row.state),
@@ -57,10 +59,10 @@ static void quorum_one_unreachable_row_settles_all(void **state)
     struct dist_row_votes rows[3] = {{0, 0, 0, 0}};
     struct dist_quorum quorum;
     dist_quorum_init(&quorum, rows, 3, 3, 2);
-    dist_quorum_vote(&quorum, 0, DIST_VOTE_STORED);
-    dist_quorum_vote(&quorum, 1, DIST_VOTE_FAILED);
+    dist_quorum_vote(&quorum, 0, 0, DIST_VOTE_STORED);
+    dist_quorum_vote(&quorum, 1, 0, DIST_VOTE_FAILED);
     assert_false(dist_quorum_settled(&quorum));
-    dist_quorum_vote(&quorum, 1, DIST_VOTE_FAILED);
+    dist_quorum_vote(&quorum, 1, 0, DIST_VOTE_FAILED);
     assert_true(dist_quorum_settled(&quorum));
     assert_int_equal(quorum.states[DIST_ROW_OPEN], 2);
     assert_int_equal(quorum.states[DIST_ROW_UNREACHABLE], 1);
@@ -89,7 +91,7 @@ static void quorum_random_votes_always_decide(void **state)
         dist_quorum_init(&quorum, &row, 1, owners, need);
         uint8_t decided = DIST_ROW_OPEN;
         for (uint8_t v = 0; v < owners; v++) {
-            dist_quorum_vote(&quorum, 0, (enum dist_vote)nx_rand_below(&rand, 3));
+            dist_quorum_vote(&quorum, 0, 0, (enum dist_vote)nx_rand_below(&rand, 3));
             assert_true(decided == DIST_ROW_OPEN || row.state == decided);
             decided = row.state;
             assert_int_equal(row.stored >= need, decided == DIST_ROW_STORED);
@@ -103,6 +105,134 @@ static void quorum_random_votes_always_decide(void **state)
     }
 }
 
+/* --- members on the move --- */
+
+struct moving {
+    struct nx_member members[6];
+    struct nx_placement *placement;
+    struct nx_ring_view view;
+};
+
+/* Letters: S stays, C comes, G goes; member i of zone i, all of one partition. */
+static void moving_init(struct moving *moving, const char *kinds, uint64_t salt)
+{
+    struct nx_placement_member list[6];
+    size_t count = strlen(kinds);
+    *moving = (struct moving){.placement = NULL};
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (struct nx_placement_member){.key = salt * 31 + i,
+                                               .weight = 1,
+                                               .zone = i,
+                                               .kind = kinds[i] == 'S'   ? NX_PLACEMENT_STAYS
+                                                       : kinds[i] == 'C' ? NX_PLACEMENT_COMES
+                                                                         : NX_PLACEMENT_GOES};
+        moving->members[i] = (struct nx_member){.zone_id = i, .in_motion = kinds[i] != 'S'};
+    }
+    assert_int_equal(nx_placement_new(list, count, 1, 3, &moving->placement), NX_OK);
+    moving->view = (struct nx_ring_view){.partitions = 1,
+                                         .rf = 3,
+                                         .members = moving->members,
+                                         .member_count = count,
+                                         .owners = moving->placement->owners,
+                                         .next_owners = moving->placement->next_owners,
+                                         .writers = moving->placement->writers,
+                                         .writer_begin = moving->placement->writer_begin};
+}
+
+static bool majority_has(const uint16_t *owners, const bool *stored)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < 3; i++)
+        count += owners[i] != NX_PLACEMENT_NONE && stored[owners[i]];
+    return count >= 2;
+}
+
+/* A wiped member takes writes like any other: one of three may be away, the joiner or another. */
+static void quorum_one_of_three_joining_may_lack_any_one_vote(void **state)
+{
+    (void)state;
+    for (uint16_t away = 0; away < 3; away++) {
+        struct moving moving;
+        struct dist_row_votes row = {0, 0, 0, 0};
+        struct dist_row_motion motion = {.partition = 0};
+        struct dist_quorum quorum;
+        moving_init(&moving, "SSC", away);
+        dist_quorum_init(&quorum, &row, 1, 3, 2);
+        dist_quorum_in_motion(&quorum, &moving.view, &motion);
+        assert_int_equal(row.state, DIST_ROW_OPEN);
+        dist_quorum_vote(&quorum, 0, away, DIST_VOTE_FAILED);
+        dist_quorum_vote(&quorum, 0, (uint16_t)((away + 1) % 3), DIST_VOTE_STORED);
+        assert_int_equal(row.state, DIST_ROW_OPEN);
+        dist_quorum_vote(&quorum, 0, (uint16_t)((away + 2) % 3), DIST_VOTE_STORED);
+        assert_int_equal(row.state, DIST_ROW_STORED);
+        assert_int_equal(quorum.states[DIST_ROW_STORED], 1);
+        nx_placement_free(moving.placement);
+    }
+}
+
+static void quorum_without_enough_writers_is_unreachable_at_once(void **state)
+{
+    (void)state;
+    struct moving moving;
+    struct dist_row_votes row = {0, 0, 0, 0};
+    struct dist_row_motion motion = {.partition = 0};
+    struct dist_quorum quorum;
+    moving_init(&moving, "C", 1);
+    dist_quorum_init(&quorum, &row, 1, 3, 2);
+    dist_quorum_in_motion(&quorum, &moving.view, &motion);
+    assert_int_equal(row.state, DIST_ROW_UNREACHABLE);
+    assert_true(dist_quorum_settled(&quorum));
+    nx_placement_free(moving.placement);
+}
+
+/* In any order of any votes: the last leaves the row decided; a decided one never changes; a stored
+ * one has a majority of the owners and of the next owners; and a row that all have stored is. */
+static void quorum_in_motion_random_votes_keep_the_promise(void **state)
+{
+    (void)state;
+    static const char *const shapes[] = {"SSSC", "SSSCC", "SSSG",  "SSSSGC",
+                                         "SSC",  "SCCC",  "SSSCCC"};
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, 8);
+    size_t outcomes[DIST_ROW_UNREACHABLE + 1] = {0};
+    for (size_t round = 0; round < 20000; round++) {
+        struct moving moving;
+        struct dist_row_votes row = {0, 0, 0, 0};
+        struct dist_row_motion motion = {.partition = 0};
+        struct dist_quorum quorum;
+        bool stored[6] = {false};
+        bool good = true;
+        moving_init(&moving, shapes[nx_rand_below(&rand, 7)], round);
+        dist_quorum_init(&quorum, &row, 1, 3, 2);
+        dist_quorum_in_motion(&quorum, &moving.view, &motion);
+        size_t count;
+        const uint16_t *writers = nx_ring_writers(&moving.view, 0, &count);
+        size_t first = nx_rand_below(&rand, count);
+        uint8_t decided = row.state;
+        for (size_t i = 0; i < count; i++) {
+            uint16_t member = writers[(first + i) % count];
+            enum dist_vote vote = nx_rand_below(&rand, 3) ? DIST_VOTE_STORED
+                                                          : (enum dist_vote)nx_rand_below(&rand, 3);
+            stored[member] = vote == DIST_VOTE_STORED;
+            good = good && stored[member];
+            dist_quorum_vote(&quorum, 0, member, vote);
+            assert_true(decided == DIST_ROW_OPEN || row.state == decided);
+            decided = row.state;
+            if (decided == DIST_ROW_STORED) {
+                assert_true(majority_has(nx_ring_next_owners(&moving.view, 0), stored));
+                assert_true(nx_ring_owners(&moving.view, 0)[2] == NX_PLACEMENT_NONE ||
+                            majority_has(nx_ring_owners(&moving.view, 0), stored));
+            }
+        }
+        assert_int_not_equal(decided, DIST_ROW_OPEN);
+        assert_true(!good || decided == DIST_ROW_STORED);
+        outcomes[decided]++;
+        nx_placement_free(moving.placement);
+    }
+    assert_true(outcomes[DIST_ROW_STORED] > 1000 && outcomes[DIST_ROW_REFUSED] > 1000 &&
+                outcomes[DIST_ROW_UNREACHABLE] > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -110,6 +240,9 @@ int main(void)
         cmocka_unit_test(quorum_one_unreachable_row_settles_all),
         cmocka_unit_test(quorum_without_rows_is_settled),
         cmocka_unit_test(quorum_random_votes_always_decide),
+        cmocka_unit_test(quorum_one_of_three_joining_may_lack_any_one_vote),
+        cmocka_unit_test(quorum_without_enough_writers_is_unreachable_at_once),
+        cmocka_unit_test(quorum_in_motion_random_votes_keep_the_promise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
