@@ -2,6 +2,9 @@
  * zero. */
 #include "common/base/cursor.h"
 
+#include <endian.h>
+#include <string.h>
+
 uint32_t nx_cursor_u32(struct nx_cursor *cur)
 {
     if (nx_cursor_left(cur) < 4) {
@@ -26,9 +29,28 @@ uint64_t nx_cursor_u64(struct nx_cursor *cur)
     return v;
 }
 
+/* The low seven bits of each of eight bytes, joined. */
+static uint64_t join_sevens(uint64_t word)
+{
+    word = (word & UINT64_C(0x007F007F007F007F)) | (word & UINT64_C(0x7F007F007F007F00)) >> 1;
+    word = (word & UINT64_C(0x00003FFF00003FFF)) | (word & UINT64_C(0x3FFF00003FFF0000)) >> 2;
+    return (word & UINT64_C(0x000000000FFFFFFF)) | (word & UINT64_C(0x0FFFFFFF00000000)) >> 4;
+}
+
 uint64_t nx_cursor_uvarint_slow(struct nx_cursor *cur)
 {
     uint64_t v = 0;
+    if (nx_cursor_left(cur) >= sizeof v) { /* as a word, where it ends within it */
+        memcpy(&v, cur->ptr, sizeof v);
+        v = le64toh(v);
+        uint64_t ends = ~v & UINT64_C(0x8080808080808080);
+        if (ends != 0) {
+            unsigned bits = (unsigned)__builtin_ctzll(ends) + 1;
+            cur->ptr += bits / 8;
+            return join_sevens(v & (UINT64_MAX >> (64 - bits)));
+        }
+        v = 0;
+    }
     const uint8_t *p = cur->ptr;
     for (unsigned shift = 0; shift < 64 && p < cur->end; shift += 7) {
         uint8_t byte = *p++;

@@ -12,7 +12,7 @@
 #include "ingester/block/block_writer.h"
 #include "tests/bench/blockbench_data.h"
 
-enum { ROUNDS = 5, SCHEMES = 5 };
+enum { ROUNDS = 20, SCHEMES = 5 };
 #define WINDOW_MS (INT64_C(2) * 3600 * 1000)
 
 static const char *const scheme_names[SCHEMES] = {"constant", "bits", "xor", "sums", "decimal"};

@@ -2,6 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/chunk_internal.h"
+#include "common/chunk/column/steps.h"
 
 void nx_column_put(struct nx_buf *out, size_t count, struct nx_view times, struct nx_view values)
 {
@@ -29,14 +30,6 @@ enum nx_err nx_column_open(struct nx_column_reader *reader, struct nx_view chunk
     return err;
 }
 
-static bool is_ascending(const int64_t *times, size_t count)
-{
-    bool good = true;
-    for (size_t i = 1; i < count; i++)
-        good &= times[i] > times[i - 1];
-    return good;
-}
-
 enum nx_err nx_column_next(struct nx_column_reader *reader, int64_t *times, double *values,
                            size_t *got)
 {
@@ -50,7 +43,8 @@ enum nx_err nx_column_next(struct nx_column_reader *reader, int64_t *times, doub
     if (count != value_count || (reader->times.left == 0 && nx_cursor_left(&reader->times.cur) > 0))
         return NX_ERR_CORRUPT;
     if (count > 0) {
-        if (!is_ascending(times, count) || (reader->begun && times[0] <= reader->last))
+        if ((!reader->times.ascends && !nx_steps_ascend(times, count)) ||
+            (reader->begun && times[0] <= reader->last))
             return NX_ERR_CORRUPT;
         reader->begun = true;
         reader->last = times[count - 1];

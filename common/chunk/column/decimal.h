@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/chunk/column/dequant.h"
 #include "common/chunk/sample.h"
 
 enum { NX_DECIMAL_DIGITS = 18 };
@@ -39,12 +40,12 @@ static inline bool nx_decimal_exact(double v, unsigned digits, int64_t *d)
            nx_double_bits(nx_decimal_float(*d, digits)) == nx_double_bits(v);
 }
 
-/* values[i] = ints[i] * factor / 10^digits, of `count` values up to 128; false where an integer is
+/* values[i] = ints[i] scaled (dequant.h), of `count` values up to 128; false where an integer is
  * beyond the limit. Both arrays have room for a whole group. */
-bool nx_decimal_floats(const int64_t *ints, size_t count, double factor, unsigned digits,
+bool nx_decimal_floats(const int64_t *ints, size_t count, const struct nx_dequant *scale,
                        double *values);
 /* The same without the vector instructions. */
-bool nx_decimal_floats_portable(const int64_t *ints, size_t count, double factor, unsigned digits,
+bool nx_decimal_floats_portable(const int64_t *ints, size_t count, const struct nx_dequant *scale,
                                 double *values);
 
 #endif

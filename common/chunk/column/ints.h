@@ -9,6 +9,7 @@
 
 #include "common/base/buf.h"
 #include "common/base/cursor.h"
+#include "common/chunk/column/dequant.h"
 #include "common/chunk/column/pack.h"
 
 /* Appends the code of `count` > 0 integers; failures stay in the buffer. */
@@ -20,6 +21,7 @@ struct nx_ints_reader {
     size_t left; /* integers */
     bool runs;
     bool begun;
+    bool ascends; /* the last group is known to, strictly */
     uint64_t last;
     uint64_t delta;
     uint64_t slope;
@@ -32,5 +34,9 @@ enum nx_err nx_ints_open(struct nx_ints_reader *reader, struct nx_view bytes,
 /* The next NX_PACK_GROUP integers, or what is left of them: *got. `out` has room for a whole group.
  * After the last one, bytes that remain in `cur` are the caller's. */
 enum nx_err nx_ints_next(struct nx_ints_reader *reader, int64_t *out, size_t *got) NX_WARN_UNUSED;
+/* The same, as the floats that the integers stand for; an integer beyond the limit of decimal.h is
+ * damage. */
+enum nx_err nx_ints_next_floats(struct nx_ints_reader *reader, const struct nx_dequant *scale,
+                                double *out, size_t *got) NX_WARN_UNUSED;
 
 #endif

@@ -15,6 +15,9 @@ enum {
 /* |slope| stays below, so that the slope times a position is a signed number of 62 bits. */
 #define NX_INTS_SLOPE_MAX (INT64_C(1) << 54)
 
+/* What a run goes up by so that a group of it does not wrap around unnoticed. */
+#define NX_INTS_STEP_MAX (UINT64_C(1) << 54)
+
 /* The height of the line at position i, over its base. */
 static inline uint64_t nx_ints_line(uint64_t slope, uint64_t i)
 {

@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <string.h>
 
+#include "common/chunk/column/unpack32.h"
+#include "common/chunk/column/vectors.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -161,26 +164,15 @@ void nx_unpack_portable(const uint8_t *in, size_t count, unsigned width, uint64_
 
 #if defined(__x86_64__)
 
-/* The last word is read twice where there is none after it: its bits are masked away. */
-__attribute__((target("avx2"))) static void unpack_32_avx2(const uint8_t *in, unsigned width,
-                                                           uint64_t *out)
+static void unpack_narrow(const uint8_t *in, unsigned width, uint64_t *out)
 {
-    const __m128i mask = _mm_set1_epi32((int)(uint32_t)mask_of(width));
-    size_t bit = 0;
-    for (size_t i = 0; i < NX_PACK_GROUP; i += LANES_32, bit += width) {
-        size_t word = bit / 32;
-        size_t next = word + 1 < width ? word + 1 : word;
-        unsigned shift = bit % 32;
-        const void *at = in + word * WORD_BYTES;
-        const void *after = in + next * WORD_BYTES;
-        __m128i low = _mm_srl_epi32(_mm_loadu_si128(at), _mm_cvtsi32_si128((int)shift));
-        __m128i high = _mm_sll_epi32(_mm_loadu_si128(after), _mm_cvtsi32_si128((int)(32 - shift)));
-        __m128i v = _mm_and_si128(_mm_or_si128(low, high), mask);
-        void *to = out + i;
-        _mm256_storeu_si256(to, _mm256_cvtepu32_epi64(v));
-    }
+    uint32_t narrow[NX_PACK_GROUP];
+    nx_unpack32(in, NX_PACK_GROUP, width, narrow);
+    for (size_t i = 0; i < NX_PACK_GROUP; i++)
+        out[i] = narrow[i];
 }
 
+/* The last word is read twice where there is none after it: its bits are masked away. */
 __attribute__((target("avx2"))) static void unpack_64_avx2(const uint8_t *in, unsigned width,
                                                            uint64_t *out)
 {
@@ -201,10 +193,10 @@ __attribute__((target("avx2"))) static void unpack_64_avx2(const uint8_t *in, un
 
 void nx_unpack(const uint8_t *in, size_t count, unsigned width, uint64_t *out)
 {
-    if (count < NX_PACK_GROUP || width == 0 || !__builtin_cpu_supports("avx2"))
+    if (count < NX_PACK_GROUP || width == 0 || !nx_column_has_vectors())
         nx_unpack_portable(in, count, width, out);
     else if (width <= 32)
-        unpack_32_avx2(in, width, out);
+        unpack_narrow(in, width, out);
     else
         unpack_64_avx2(in, width, out);
 }

@@ -35,8 +35,7 @@ struct nx_values_reader {
     enum nx_values_scheme scheme;
     size_t left;
     size_t at;
-    unsigned digits;
-    double factor;
+    struct nx_dequant scale; /* DECIMAL, RESIDUE */
     struct nx_ints_reader ints;
     struct nx_ints_reader rests;
     struct nx_cursor exceptions;

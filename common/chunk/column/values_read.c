@@ -40,21 +40,21 @@ static struct nx_view rest_of(const struct nx_cursor *cur)
 static enum nx_err open_decimal(struct nx_values_reader *r, uint8_t tag, struct nx_cursor *cur,
                                 size_t count)
 {
-    r->digits = tag & NX_VALUES_DIGITS;
+    r->scale.digits = tag & NX_VALUES_DIGITS;
     uint64_t factor = tag & NX_VALUES_FACTOR ? nx_cursor_uvarint(cur) : 1;
-    if (!nx_cursor_ok(cur) || r->digits > NX_DECIMAL_DIGITS || factor == 0 ||
+    if (!nx_cursor_ok(cur) || r->scale.digits > NX_DECIMAL_DIGITS || factor == 0 ||
         factor > NX_VALUES_FACTOR_MAX)
         return NX_ERR_CORRUPT;
-    r->factor = (double)factor;
+    r->scale.factor = (double)factor;
     enum nx_err err = tag & NX_VALUES_EXCEPTIONS ? open_exceptions(r, cur, count) : NX_OK;
     return err == NX_OK ? nx_ints_open(&r->ints, rest_of(cur), count) : err;
 }
 
 static enum nx_err open_residue(struct nx_values_reader *r, struct nx_cursor *cur, size_t count)
 {
-    r->digits = nx_cursor_u8(cur);
+    r->scale = (struct nx_dequant){.factor = 1, .digits = nx_cursor_u8(cur)};
     struct nx_view ints = nx_cursor_bytes(cur);
-    if (!nx_cursor_ok(cur) || r->digits > NX_DECIMAL_DIGITS)
+    if (!nx_cursor_ok(cur) || r->scale.digits > NX_DECIMAL_DIGITS)
         return NX_ERR_CORRUPT;
     enum nx_err err = nx_ints_open(&r->ints, ints, count);
     return err == NX_OK ? nx_ints_open(&r->rests, rest_of(cur), count) : err;
@@ -112,28 +112,22 @@ static void lay_exceptions(struct nx_values_reader *r, double *out, size_t count
 
 static enum nx_err next_decimal(struct nx_values_reader *r, double *out, size_t *got)
 {
-    int64_t ints[NX_PACK_GROUP];
-    enum nx_err err = nx_ints_next(&r->ints, ints, got);
+    enum nx_err err = nx_ints_next_floats(&r->ints, &r->scale, out, got);
     if (err != NX_OK)
         return err;
-    if (!nx_decimal_floats(ints, *got, r->factor, r->digits, out))
-        return NX_ERR_CORRUPT;
     lay_exceptions(r, out, *got);
     return NX_OK;
 }
 
 static enum nx_err next_residue(struct nx_values_reader *r, double *out, size_t *got)
 {
-    int64_t ints[NX_PACK_GROUP];
     int64_t rests[NX_PACK_GROUP];
     size_t again;
-    enum nx_err err = nx_ints_next(&r->ints, ints, got);
+    enum nx_err err = nx_ints_next_floats(&r->ints, &r->scale, out, got);
     if (err == NX_OK)
         err = nx_ints_next(&r->rests, rests, &again);
     if (err != NX_OK)
         return err;
-    if (!nx_decimal_floats(ints, *got, 1, r->digits, out))
-        return NX_ERR_CORRUPT;
     for (size_t i = 0; i < *got; i++) {
         uint64_t order = nx_values_order(nx_double_bits(out[i])) + (uint64_t)rests[i];
         out[i] = nx_double_from_bits(nx_values_order(order));
@@ -187,7 +181,7 @@ static enum nx_err next_constant(const struct nx_values_reader *r, double *out, 
 {
     size_t count = r->left < NX_PACK_GROUP ? r->left : NX_PACK_GROUP;
     double value = nx_double_from_bits(r->bits);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < NX_PACK_GROUP; i++) /* all of it: a loop of known length is fast */
         out[i] = value;
     *got = count;
     return NX_OK;
