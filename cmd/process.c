@@ -474,6 +474,7 @@ static enum nx_err open_ingester(struct cmd_process *process, struct nx_fail *fa
         return NX_OK;
     struct ing_deps deps = {
         .settings = &process->settings.ing,
+        .limits = &process->settings.limits,
         .overrides = process->overrides,
         .node_name = process->settings.node_name,
         .partitions = (uint32_t)process->settings.ring_partitions,
@@ -500,6 +501,7 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
         .heartbeat_interval_ms = (uint64_t)settings->heartbeat_interval_ms,
         .heartbeat_timeout_ms = (uint64_t)settings->heartbeat_timeout_ms,
         .self = {.name = settings->node_name,
+                 .is_distributor = (process->roles & CMD_DISTRIBUTOR) != 0,
                  .is_member = process->ing != NULL,
                  .incarnation = process->ing ? ing_incarnation(process->ing) : 0,
                  .fresh = process->ing && ing_is_fresh(process->ing),
@@ -521,6 +523,8 @@ static enum nx_err open_distributor(struct cmd_process *process)
         return NX_OK;
     struct dist_deps deps = {
         .settings = &process->settings.dist,
+        .limits = &process->settings.limits,
+        .overrides = process->overrides,
         .workers = process->workers,
         .http = process->http,
         .clients = process->clients,

@@ -194,9 +194,11 @@ enum nx_err cmd_settings_open(unsigned roles, struct cmd_settings *settings, str
     memcpy(table, process_settings, sizeof process_settings);
     table[0].default_text = default_listen(roles);
 
-    struct nx_setting_group groups[4];
+    struct nx_setting_group groups[5];
     size_t count = 0;
     groups[count++] = (struct nx_setting_group){table, PROCESS_SETTINGS, settings};
+    if (roles & (CMD_DISTRIBUTOR | CMD_INGESTER))
+        groups[count++] = nx_limit_setting_group(&settings->limits);
     if (roles & CMD_DISTRIBUTOR)
         groups[count++] = dist_setting_group(&settings->dist);
     if (roles & CMD_INGESTER)
@@ -305,6 +307,7 @@ enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
         long cpus = sysconf(_SC_NPROCESSORS_ONLN);
         settings->workers = cpus > 0 ? cpus : 1;
     }
+    settings->limits.multitenancy = settings->multitenancy;
     settings->dist.multitenancy = settings->multitenancy;
     settings->qry.multitenancy = settings->multitenancy;
     return NX_OK;

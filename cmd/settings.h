@@ -40,6 +40,7 @@ struct cmd_settings {
     const char *overrides_file;
     const char *implied_members; /* of a single process without ring.members; else NULL */
 
+    struct nx_limit_settings limits;
     struct dist_settings dist;
     struct ing_settings ing;
     struct qry_settings qry;

@@ -24,6 +24,7 @@ static void free_columns(struct dist_batch *batch)
 
 void dist_batch_release(struct dist_batch *batch)
 {
+    dist_limits_release(&batch->limits);
     nx_free(batch->body);
     nx_arena_release(&batch->arena);
     free_columns(batch);
@@ -56,6 +57,7 @@ void dist_batch_clear(struct dist_batch *batch, size_t keep_bytes)
         dist_batch_init(batch);
         return;
     }
+    dist_limits_release(&batch->limits);
     nx_free(batch->body);
     batch->body = NULL;
     batch->body_len = 0;

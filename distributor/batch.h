@@ -16,6 +16,7 @@
 #include "common/chunk/histogram.h"
 #include "common/labels/labels.h"
 #include "common/labels/series_id.h"
+#include "distributor/limits.h"
 
 #define DIST_NO_REF UINT32_MAX
 
@@ -79,8 +80,9 @@ struct dist_symbol {
 
 struct dist_batch {
     const struct dist_label_format *format;
-    bool strict_exemplars; /* one whose series has never had a sample fails the request */
-    char *body;            /* nx_free */
+    struct dist_limits limits; /* under which it was resolved */
+    bool strict_exemplars;     /* one whose series has never had a sample fails the request */
+    char *body;                /* nx_free */
     size_t body_len;
     struct nx_arena arena;
     struct dist_series *series;

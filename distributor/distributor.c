@@ -162,6 +162,8 @@ static enum nx_err set_up(struct distributor *dist)
 {
     enum nx_err err = dist_loads_new(&dist->loads);
     if (!err)
+        err = dist_rates_new(&dist->rates);
+    if (!err)
         err = dist_cache_new((size_t)dist->deps.settings->series_cache_bytes, &dist->cache);
     if (!err)
         err = dist_metrics_register(dist->deps.telemetry, &dist->metrics);
@@ -205,5 +207,6 @@ void dist_free(struct distributor *dist)
     dist_cache_free(dist->cache);
     nx_free(dist->workers);
     dist_loads_free(dist->loads);
+    dist_rates_free(dist->rates);
     nx_free(dist);
 }

@@ -3,23 +3,17 @@
 #ifndef DIST_DISTRIBUTOR_H
 #define DIST_DISTRIBUTOR_H
 
-#include "common/config/config.h"
+#include "common/config/overrides.h"
 #include "common/ring/ring.h"
 
 struct distributor;
 
-/* Settings of the sections `distributor` and `limits`; filled through dist_setting_group. */
+/* Settings of the section `distributor`; filled through dist_setting_group. */
 struct dist_settings {
     int64_t push_timeout_ms;
     int64_t max_inflight_bytes;
     int64_t max_body_bytes;
     int64_t max_decoded_bytes;
-    int64_t max_label_names;
-    int64_t max_label_name_bytes;
-    int64_t max_label_value_bytes;
-    int64_t max_series_per_request;
-    int64_t max_samples_per_request;
-    int64_t creation_grace_ms; /* how far in the future a sample may lie */
     int64_t series_cache_bytes;
     bool multitenancy;
 };
@@ -27,6 +21,8 @@ struct nx_setting_group dist_setting_group(struct dist_settings *settings);
 
 struct dist_deps {
     const struct dist_settings *settings;
+    const struct nx_limit_settings *limits;
+    struct nx_overrides *overrides; /* may be NULL */
     struct nx_workers *workers;
     struct nx_http_server *http;
     struct nx_rpc_client *const *clients; /* one a worker */

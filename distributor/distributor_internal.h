@@ -9,6 +9,7 @@
 #include "common/net/http_server.h"
 #include "distributor/distributor.h"
 #include "distributor/push.h"
+#include "distributor/rates.h"
 #include "distributor/streams.h"
 
 /* Touched by its worker's thread only. */
@@ -33,6 +34,7 @@ struct distributor {
     struct nx_http_budget budget;
     struct nx_metrics *metrics;
     struct dist_loads *loads;
+    struct dist_rates *rates;
     struct dist_cache *cache;
     struct dist_worker *workers;
     size_t worker_count;

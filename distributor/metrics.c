@@ -56,6 +56,10 @@ static const struct nx_metric_desc descs[DIST_METRIC_COUNT] = {
                              .help = "Samples, exemplars and metadata entries refused, by reason.",
                              .label = "reason",
                              .values = reasons},
+    [DIST_METRIC_DROPPED] = {.kind = NX_COUNTER,
+                             .name = "narthex_distributor_relabel_dropped_samples_total",
+                             .help = "Samples and histograms of series that a tenant's relabeling "
+                                     "rules drop."},
     [DIST_METRIC_PUSH_SECONDS] = {.kind = NX_HISTOGRAM,
                                   .name = "narthex_distributor_push_seconds",
                                   .help = "Time of a push to one ingester, by outcome.",

@@ -69,8 +69,7 @@ static enum nx_err choose_labels(struct dist_leg *leg)
         if (!leg->with_labels[i])
             continue;
         with++;
-        enum nx_err err =
-            dist_resolve_canonical(pusher->options.settings, push->request.batch, series);
+        enum nx_err err = dist_resolve_canonical(push->request.batch, series);
         if (err)
             return err;
     }

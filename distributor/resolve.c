@@ -4,7 +4,7 @@
 #include "common/chunk/histogram_codec.h"
 #include "distributor/receive/histogram_proto.h"
 
-enum { MAX_SHOWN_LABELS = 16 };
+enum { MAX_SHOWN_LABELS = 16, DIST_LABELS_BEFORE_RULES = 1000 };
 
 struct resolving {
     struct dist_resolver *resolver;
@@ -50,37 +50,55 @@ static enum nx_err encode_labels(struct nx_arena *arena, struct nx_labels labels
     return keep(arena, &buf, out);
 }
 
-/* A count far over the limit is refused unread; empty values, which do not count, may double it. */
-static enum nx_err read_valid_labels(const struct dist_settings *settings, struct dist_batch *batch,
-                                     const struct dist_series *series, struct nx_labels *labels,
-                                     enum dist_reason *reason, bool *refused, struct nx_fail *why)
+/* What became of a series' labels; TAKEN also where there is an error that is not theirs. */
+enum outcome { OUTCOME_TAKEN, OUTCOME_REFUSED, OUTCOME_DROPPED };
+
+/* A count far over the limit is refused unread; empty values, which do not count, may double it,
+ * and rules may take labels off. */
+static bool count_is_hopeless(const struct dist_limits *limits, const struct dist_series *series)
 {
-    *refused = true;
-    size_t half = series->label_count / 2;
-    if (dist_validate_label_count(settings, half, reason, why))
-        return dist_validate_label_count(settings, series->label_count, reason, why);
+    size_t spare = limits->rules ? DIST_LABELS_BEFORE_RULES : 0;
+    return series->label_count / 2 > (uint64_t)limits->max.max_label_names + spare;
+}
+
+static enum nx_err read_valid_labels(struct dist_batch *batch, const struct dist_series *series,
+                                     struct nx_labels *labels, enum dist_reason *reason,
+                                     enum outcome *outcome, struct nx_fail *why)
+{
+    const struct dist_limits *limits = &batch->limits;
+    *outcome = OUTCOME_REFUSED;
+    if (count_is_hopeless(limits, series))
+        return dist_validate_label_count(&limits->max, series->label_count, reason, why);
     struct nx_label *items = NULL;
     size_t count = 0;
     enum nx_err err = batch->format->read(batch, series->raw_labels, &batch->arena,
                                           series->label_count, &items, &count, why);
-    if (err) {
-        *refused = false;
-        return err;
+    bool keep = true;
+    if (!err)
+        err = dist_limits_rewrite(limits, &batch->arena, &items, &count, &keep);
+    if (err == NX_ERR_LIMIT) {
+        *reason = DIST_REASON_RELABELED;
+        return nx_fail_set(why, NX_ERR_INVALID,
+                           "limits.metric-relabel-configs make more labels or longer values than "
+                           "a series may have");
     }
-    err = dist_validate_labels(settings, items, count, labels, reason, why);
-    *refused = err != NX_OK;
+    *outcome = err || keep ? OUTCOME_TAKEN : OUTCOME_DROPPED;
+    if (err || !keep)
+        return err;
+    err = dist_validate_labels(&limits->max, items, count, labels, reason, why);
+    if (err)
+        *outcome = OUTCOME_REFUSED;
     return err;
 }
 
-enum nx_err dist_resolve_canonical(const struct dist_settings *settings, struct dist_batch *batch,
-                                   struct dist_series *series)
+enum nx_err dist_resolve_canonical(struct dist_batch *batch, struct dist_series *series)
 {
     if (series->canonical.ptr)
         return NX_OK;
     struct nx_labels labels = {.items = NULL, .count = 0};
     enum dist_reason reason;
-    bool refused;
-    enum nx_err err = read_valid_labels(settings, batch, series, &labels, &reason, &refused, NULL);
+    enum outcome outcome;
+    enum nx_err err = read_valid_labels(batch, series, &labels, &reason, &outcome, NULL);
     return err ? err : encode_labels(&batch->arena, labels, &series->canonical);
 }
 
@@ -92,16 +110,30 @@ static void refuse_series(struct resolving *r, struct dist_series *series, enum 
                       why, dist_resolve_shown(r->batch, &r->batch->arena, series));
 }
 
+/* In the place of an id: rules drop the series. */
+static const struct nx_series_id dropped_id = {.hi = 0, .lo = 0};
+
+static void drop_series(struct resolving *r, struct dist_series *series)
+{
+    series->refused = true;
+    r->resolver->dropped += (size_t)series->sample_count + series->histogram_count;
+}
+
 static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
 {
     struct nx_labels labels = {.items = NULL, .count = 0};
     enum dist_reason reason = DIST_REASON_OTHER;
     struct nx_fail why = {.code = NX_OK};
-    bool refused = false;
-    enum nx_err err = read_valid_labels(r->resolver->settings, r->batch, series, &labels, &reason,
-                                        &refused, &why);
-    if (err && refused) {
+    enum outcome outcome = OUTCOME_TAKEN;
+    enum nx_err err = read_valid_labels(r->batch, series, &labels, &reason, &outcome, &why);
+    if (err && outcome == OUTCOME_REFUSED) {
         refuse_series(r, series, reason, &why);
+        return NX_OK;
+    }
+    if (outcome == OUTCOME_DROPPED) {
+        drop_series(r, series);
+        if (series->cacheable && r->resolver->cache)
+            (void)dist_cache_insert(r->resolver->cache, series->cache_key, dropped_id);
         return NX_OK;
     }
     if (err == NX_ERR_INVALID)
@@ -143,6 +175,8 @@ static enum nx_err resolve_identity(struct resolving *r, struct dist_series *ser
     }
     if (series->cache_ref != DIST_NO_REF) {
         r->resolver->hits++;
+        if (nx_series_id_eq(series->id, dropped_id))
+            drop_series(r, series);
         return NX_OK;
     }
     r->resolver->misses++;
@@ -152,12 +186,12 @@ static enum nx_err resolve_identity(struct resolving *r, struct dist_series *ser
 /* False for a timestamp that is refused, which is then counted. */
 static bool take_timestamp(struct resolving *r, const struct dist_series *series, int64_t timestamp)
 {
-    const struct dist_settings *settings = r->resolver->settings;
+    const struct nx_tenant_limits *limits = &r->batch->limits.max;
     enum dist_reason reason = DIST_REASON_OTHER;
     struct nx_fail why = {.code = NX_OK};
     if (timestamp >= DIST_MIN_TIMESTAMP_MS && timestamp <= r->resolver->now_ms)
         return true;
-    if (!dist_validate_timestamp(settings, r->resolver->now_ms, timestamp, &reason, &why))
+    if (!dist_validate_timestamp(limits, r->resolver->now_ms, timestamp, &reason, &why))
         return true;
     dist_refusals_add(r->refusals, reason, 1, &why,
                       dist_resolve_shown(r->batch, &r->batch->arena, series));
@@ -244,7 +278,7 @@ static enum nx_err resolve_exemplars(struct resolving *r, struct dist_series *se
                                               &items, &count, r->fail);
         if (err)
             return err;
-        if (dist_validate_timestamp(r->resolver->settings, r->resolver->now_ms, row.timestamp,
+        if (dist_validate_timestamp(&r->batch->limits.max, r->resolver->now_ms, row.timestamp,
                                     &reason, NULL) ||
             dist_validate_exemplar_labels(items, count, &labels)) {
             r->refusals->by_reason[DIST_REASON_EXEMPLAR_INVALID]++;
@@ -265,7 +299,7 @@ static void resolve_metadata(struct resolving *r)
         struct dist_metadata *metadata = &r->batch->metadata[i];
         enum dist_reason reason;
         struct nx_fail why = {.code = NX_OK};
-        if (!dist_validate_metadata(r->resolver->settings, metadata, &reason, &why))
+        if (!dist_validate_metadata(&r->batch->limits.max, metadata, &reason, &why))
             continue;
         metadata->refused = true;
         r->refusals->metadata++;
@@ -277,7 +311,9 @@ enum nx_err dist_resolve(struct dist_resolver *resolver, struct dist_batch *batc
                          struct dist_refusals *refusals, struct nx_fail *fail)
 {
     struct resolving r = {.resolver = resolver, .batch = batch, .refusals = refusals, .fail = fail};
-    r.tenant_key = nx_hash128(resolver->tenant.ptr, resolver->tenant.len);
+    r.tenant_key = dist_limits_key(resolver->limits, resolver->tenant);
+    dist_limits_release(&batch->limits);
+    batch->limits = dist_limits_copy(resolver->limits);
     enum nx_err err = NX_OK;
     if (resolver->cache)
         look_up(&r);

@@ -9,11 +9,12 @@
 #include "distributor/series_cache.h"
 
 struct dist_resolver {
-    const struct dist_settings *settings;
-    struct dist_cache *cache; /* may be NULL */
+    const struct dist_limits *limits; /* the batch gets a reference of its own */
+    struct dist_cache *cache;         /* may be NULL */
     struct nx_view tenant;
     int64_t now_ms;
     size_t hits, misses; /* of the cache, added up */
+    size_t dropped;      /* samples of series that a relabeling rule drops, added up */
 };
 
 /* Refused samples are taken out of their series' columns, refused series, exemplars and metadata
@@ -25,7 +26,7 @@ enum nx_err dist_resolve(struct dist_resolver *resolver, struct dist_batch *batc
 
 /* Reads the labels of a series that came through the cache and encodes them into series->canonical;
  * nothing to do where that is there. */
-enum nx_err dist_resolve_canonical(const struct dist_settings *settings, struct dist_batch *batch,
+enum nx_err dist_resolve_canonical(struct dist_batch *batch,
                                    struct dist_series *series) NX_WARN_UNUSED;
 
 /* The label set of a series for an error text: as much of it as can be read. */

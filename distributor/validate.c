@@ -85,7 +85,7 @@ static enum nx_err refuse_length(struct nx_fail *fail, enum dist_reason *reason,
         what, NX_VIEW_ARG(shown), shown.len < name.len ? "..." : "", actual, limit, setting);
 }
 
-enum nx_err dist_validate_label_count(const struct dist_settings *limits, size_t count,
+enum nx_err dist_validate_label_count(const struct nx_tenant_limits *limits, size_t count,
                                       enum dist_reason *reason, struct nx_fail *fail)
 {
     if (count <= (uint64_t)limits->max_label_names)
@@ -93,11 +93,11 @@ enum nx_err dist_validate_label_count(const struct dist_settings *limits, size_t
     *reason = DIST_REASON_TOO_MANY_LABELS;
     return nx_fail_set(fail, NX_ERR_INVALID,
                        "the series has more labels than the limit (actual: %zu, limit: %" PRId64
-                       "); raise limits.max-label-names",
+                       "); raise limits.max-label-names-per-series",
                        count, limits->max_label_names);
 }
 
-static enum nx_err check_label(const struct dist_settings *limits, const struct nx_label *label,
+static enum nx_err check_label(const struct nx_tenant_limits *limits, const struct nx_label *label,
                                enum dist_reason *reason, struct nx_fail *fail)
 {
     if (label->name.len == 0)
@@ -109,7 +109,7 @@ static enum nx_err check_label(const struct dist_settings *limits, const struct 
     if (label->name.len > (uint64_t)limits->max_label_name_bytes)
         return refuse_length(fail, reason, DIST_REASON_LABEL_NAME_TOO_LONG, "a label name",
                              label->name, label->name.len, limits->max_label_name_bytes,
-                             "limits.max-label-name-bytes");
+                             "limits.max-label-name-length");
     bool is_name = nx_view_eq(label->name, NX_LABEL_METRIC_NAME);
     if (!nx_view_is_utf8(label->value) && is_name)
         return refuse(fail, reason, DIST_REASON_INVALID_METRIC_NAME, label->value,
@@ -120,11 +120,18 @@ static enum nx_err check_label(const struct dist_settings *limits, const struct 
     if (label->value.len > (uint64_t)limits->max_label_value_bytes)
         return refuse_length(fail, reason, DIST_REASON_LABEL_VALUE_TOO_LONG, "the value of a label",
                              label->name, label->value.len, limits->max_label_value_bytes,
-                             "limits.max-label-value-bytes");
+                             "limits.max-label-value-length");
     return NX_OK;
 }
 
-enum nx_err dist_validate_labels(const struct dist_settings *limits, struct nx_label *labels,
+size_t dist_sort_labels(struct nx_label *labels, size_t count)
+{
+    count = drop_empty(labels, count);
+    sort_labels(labels, count);
+    return count;
+}
+
+enum nx_err dist_validate_labels(const struct nx_tenant_limits *limits, struct nx_label *labels,
                                  size_t count, struct nx_labels *out, enum dist_reason *reason,
                                  struct nx_fail *fail)
 {
@@ -151,7 +158,7 @@ enum nx_err dist_validate_labels(const struct dist_settings *limits, struct nx_l
     return NX_OK;
 }
 
-enum nx_err dist_validate_timestamp(const struct dist_settings *limits, int64_t now_ms,
+enum nx_err dist_validate_timestamp(const struct nx_tenant_limits *limits, int64_t now_ms,
                                     int64_t timestamp, enum dist_reason *reason,
                                     struct nx_fail *fail)
 {
@@ -166,7 +173,7 @@ enum nx_err dist_validate_timestamp(const struct dist_settings *limits, int64_t 
         return nx_fail_set(fail, NX_ERR_OUT_OF_BOUNDS,
                            "out of bounds: the timestamp %" PRId64
                            " ms is too far in the future (now: %" PRId64 " ms, allowed: %" PRId64
-                           " ms ahead); raise limits.creation-grace",
+                           " ms ahead); raise limits.creation-grace-period",
                            timestamp, now_ms, limits->creation_grace_ms);
     }
     return NX_OK;
@@ -200,7 +207,7 @@ enum nx_err dist_validate_exemplar_labels(struct nx_label *labels, size_t count,
     return NX_OK;
 }
 
-enum nx_err dist_validate_metadata(const struct dist_settings *limits,
+enum nx_err dist_validate_metadata(const struct nx_tenant_limits *limits,
                                    struct dist_metadata *metadata, enum dist_reason *reason,
                                    struct nx_fail *fail)
 {
@@ -215,14 +222,14 @@ enum nx_err dist_validate_metadata(const struct dist_settings *limits,
     if (metadata->metric.len > (uint64_t)limits->max_label_value_bytes)
         return refuse_length(fail, reason, why, "the metric name of a metadata entry",
                              metadata->metric, metadata->metric.len, limits->max_label_value_bytes,
-                             "limits.max-label-value-bytes");
+                             "limits.max-label-value-length");
     if (!nx_view_is_utf8(metadata->help) || !nx_view_is_utf8(metadata->unit))
         return refuse(fail, reason, why, metadata->metric,
                       "help or unit of this metric is not valid UTF-8");
     if (metadata->unit.len > (uint64_t)limits->max_label_value_bytes)
         return refuse_length(fail, reason, why, "the unit of a metric", metadata->metric,
                              metadata->unit.len, limits->max_label_value_bytes,
-                             "limits.max-label-value-bytes");
+                             "limits.max-label-value-length");
     metadata->help = dist_cut_utf8(metadata->help, DIST_MAX_HELP_BYTES);
     if (metadata->type > LAST_METADATA_TYPE)
         metadata->type = 0;

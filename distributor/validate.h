@@ -6,7 +6,7 @@
 #include "common/base/buf.h"
 #include "common/labels/labels.h"
 #include "distributor/batch.h"
-#include "distributor/distributor.h"
+#include "distributor/limits.h"
 
 /* Why something was refused; the order of the metric's label values. */
 #define DIST_REASON_TABLE(X)                        \
@@ -27,6 +27,8 @@
     X(TOO_OLD, "too_old")                           \
     X(CONFLICT, "duplicate_timestamp")              \
     X(LIMIT, "limit")                               \
+    X(RATE_LIMITED, "rate_limited")                 \
+    X(RELABELED, "relabel_limit")                   \
     X(OTHER, "other")
 
 enum dist_reason {
@@ -41,21 +43,24 @@ enum dist_reason {
 #define DIST_MAX_EXEMPLAR_LABEL_CHARS 128
 #define DIST_MAX_HELP_BYTES 8192
 
+/* Sorts the labels by name and takes out those with an empty value; returns how many stay. */
+size_t dist_sort_labels(struct nx_label *labels, size_t count);
+
 /* Sorts the labels, drops those with an empty value, and checks them: names and values are UTF-8,
  * names not empty and unique, lengths and count within the limits, a metric name present. The views
  * are not copied. NX_ERR_INVALID with `reason` and `fail`. */
-enum nx_err dist_validate_labels(const struct dist_settings *limits, struct nx_label *labels,
+enum nx_err dist_validate_labels(const struct nx_tenant_limits *limits, struct nx_label *labels,
                                  size_t count, struct nx_labels *out, enum dist_reason *reason,
                                  struct nx_fail *fail) NX_WARN_UNUSED;
 
 /* A label count (fields, before any was read) that cannot be valid is refused by this, ahead of
  * reading. */
-enum nx_err dist_validate_label_count(const struct dist_settings *limits, size_t count,
+enum nx_err dist_validate_label_count(const struct nx_tenant_limits *limits, size_t count,
                                       enum dist_reason *reason,
                                       struct nx_fail *fail) NX_WARN_UNUSED;
 
 /* NX_ERR_OUT_OF_BOUNDS. */
-enum nx_err dist_validate_timestamp(const struct dist_settings *limits, int64_t now_ms,
+enum nx_err dist_validate_timestamp(const struct nx_tenant_limits *limits, int64_t now_ms,
                                     int64_t timestamp, enum dist_reason *reason,
                                     struct nx_fail *fail) NX_WARN_UNUSED;
 
@@ -64,7 +69,7 @@ enum nx_err dist_validate_exemplar_labels(struct nx_label *labels, size_t count,
                                           struct nx_labels *out) NX_WARN_UNUSED;
 
 /* Cuts a help text that is too long; an unknown type becomes UNKNOWN. */
-enum nx_err dist_validate_metadata(const struct dist_settings *limits,
+enum nx_err dist_validate_metadata(const struct nx_tenant_limits *limits,
                                    struct dist_metadata *metadata, enum dist_reason *reason,
                                    struct nx_fail *fail) NX_WARN_UNUSED;
 

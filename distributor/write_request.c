@@ -13,7 +13,7 @@
 #include "distributor/tenant.h"
 
 /* Columns and labels take about as much as the decoded body itself. */
-enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000 };
+enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000, MAX_RETRY_AFTER_S = 60 };
 
 static const char overloaded_text[] =
     "too many bytes of write requests in flight; retry, or raise distributor.max-inflight-bytes";
@@ -24,6 +24,9 @@ struct write_request {
     const struct dist_stream *stream;
     struct dist_form form;
     uint64_t started_ns;
+    unsigned retry_after_s; /* 0: a few seconds at random */
+    struct nx_view tenant;
+    struct dist_limits limits;
     uint64_t received[DIST_KIND_COUNT];
     uint64_t valid[DIST_KIND_COUNT];
     struct dist_refusals refusals; /* found before the push */
@@ -47,10 +50,12 @@ static void put_written_headers(struct nx_http_request *http, const uint64_t *st
 }
 
 /* Spread over a few seconds, so that senders turned away together do not come back together. */
-static void put_retry_after(struct dist_worker *worker, struct nx_http_request *http)
+static void put_retry_after(struct dist_worker *worker, struct nx_http_request *http,
+                            unsigned at_least_s)
 {
-    char seconds[8];
-    (void)snprintf(seconds, sizeof seconds, "%u", 1 + (unsigned)nx_rand_below(&worker->rand, 3));
+    char seconds[16];
+    unsigned from = at_least_s > 0 ? at_least_s : 1;
+    (void)snprintf(seconds, sizeof seconds, "%u", from + (unsigned)nx_rand_below(&worker->rand, 3));
     nx_http_response_header(http, "Retry-After", seconds);
 }
 
@@ -64,7 +69,7 @@ static void respond(const struct write_request *request, int status, const char 
     if (request->stream->remote_write)
         put_written_headers(http, request->form.tells_written ? stored : NULL);
     if (status == 429 || status == 503)
-        put_retry_after(worker, http);
+        put_retry_after(worker, http, request->retry_after_s);
     if (status < 300)
         nx_http_respond(http, status, NULL, NX_VIEW(""));
     else
@@ -143,6 +148,7 @@ static enum nx_err decode(struct write_request *request, size_t expected_len,
                           struct dist_batch *batch, struct nx_fail *fail)
 {
     const struct dist_settings *settings = request->worker->dist->deps.settings;
+    const struct nx_tenant_limits *max = &request->limits.max;
     struct nx_metrics *metrics = request->worker->dist->metrics;
     size_t max_bytes = (size_t)settings->max_decoded_bytes;
     batch->arena.max_bytes = max_bytes * MEMORY_PER_DECODED_BYTE;
@@ -152,8 +158,8 @@ static enum nx_err decode(struct write_request *request, size_t expected_len,
     if (err)
         return err;
     nx_metric_add(metrics, DIST_METRIC_DECODED_BYTES, 0, (double)batch->body_len);
-    struct dist_decode_limits limits = {.max_series = (size_t)settings->max_series_per_request,
-                                        .max_samples = (size_t)settings->max_samples_per_request};
+    struct dist_decode_limits limits = {.max_series = (size_t)max->max_series_per_request,
+                                        .max_samples = (size_t)max->max_samples_per_request};
     struct dist_intake intake = {.message = nx_view_make(batch->body, batch->body_len),
                                  .path_rest = nx_http_request_param(request->http),
                                  .query = nx_http_request_query(request->http),
@@ -162,19 +168,57 @@ static enum nx_err decode(struct write_request *request, size_t expected_len,
     return request->form.decode(&intake, batch, fail);
 }
 
-static enum nx_err resolve(struct write_request *request, struct nx_view tenant,
-                           struct dist_batch *batch, struct nx_fail *fail)
+/* Before anything is made of the request: a tenant beyond its rate costs little. */
+static enum nx_err take_rate(struct write_request *request, struct nx_fail *fail)
+{
+    struct distributor *dist = request->worker->dist;
+    const struct nx_tenant_limits *max = &request->limits.max;
+    uint64_t count = 0;
+    double wait_s;
+    for (size_t kind = 0; kind < DIST_KIND_COUNT; kind++)
+        count += request->received[kind];
+    uint64_t now_ns = nx_now_ns(dist->deps.clock);
+    dist_rates_count(dist->rates, request->tenant, (double)count, now_ns);
+    if (max->ingestion_rate <= 0)
+        return NX_OK;
+    uint32_t distributors = nx_ring_distributors(dist->deps.ring);
+    if (dist_rates_take(dist->rates, request->tenant, (double)max->ingestion_rate / distributors,
+                        (double)max->ingestion_burst, (double)count, now_ns, &wait_s))
+        return NX_OK;
+    nx_metric_add(dist->metrics, DIST_METRIC_REFUSED, DIST_REASON_RATE_LIMITED, (double)count);
+    if (wait_s < 0)
+        return nx_fail_set(fail, NX_ERR_RATE_LIMITED,
+                           "the request holds %" PRIu64
+                           " samples, exemplars and metadata entries, more than the tenant's burst "
+                           "of %" PRId64 "; send smaller requests or raise "
+                           "limits.ingestion-burst-size",
+                           count, max->ingestion_burst);
+    request->retry_after_s = wait_s < MAX_RETRY_AFTER_S ? (unsigned)wait_s + 1 : MAX_RETRY_AFTER_S;
+    return nx_fail_set(fail, NX_ERR_RATE_LIMITED,
+                       "the tenant is beyond its ingestion rate of %" PRId64
+                       " samples, exemplars and metadata entries a second (burst %" PRId64
+                       ", distributors %" PRIu32
+                       "); raise limits.ingestion-rate or limits.ingestion-burst-size",
+                       max->ingestion_rate, max->ingestion_burst, distributors);
+}
+
+static enum nx_err resolve(struct write_request *request, struct dist_batch *batch,
+                           struct nx_fail *fail)
 {
     struct dist_worker *worker = request->worker;
     struct distributor *dist = worker->dist;
-    struct dist_resolver resolver = {.settings = dist->deps.settings,
+    struct dist_resolver resolver = {.limits = &request->limits,
                                      .cache = dist->cache,
-                                     .tenant = tenant,
+                                     .tenant = request->tenant,
                                      .now_ms = nx_now_ms(dist->deps.clock)};
     count_batch(batch, request->received);
     for (size_t kind = 0; kind < DIST_KIND_COUNT; kind++)
         nx_metric_add(dist->metrics, DIST_METRIC_RECEIVED, kind, (double)request->received[kind]);
-    enum nx_err err = dist_resolve(&resolver, batch, &request->refusals, fail);
+    enum nx_err err = take_rate(request, fail);
+    if (!err)
+        err = dist_resolve(&resolver, batch, &request->refusals, fail);
+    if (resolver.dropped > 0)
+        nx_metric_add(dist->metrics, DIST_METRIC_DROPPED, 0, (double)resolver.dropped);
     nx_metric_add(dist->metrics, DIST_METRIC_CACHE_REQUESTS, DIST_CACHE_HIT, (double)resolver.hits);
     nx_metric_add(dist->metrics, DIST_METRIC_CACHE_REQUESTS, DIST_CACHE_MISS,
                   (double)resolver.misses);
@@ -210,14 +254,16 @@ static void run(struct write_request *request, size_t expected_len, struct dist_
 {
     struct distributor *dist = request->worker->dist;
     struct nx_fail fail = {.code = NX_OK};
-    struct nx_view tenant = NX_VIEW("");
-    enum nx_err err = decode(request, expected_len, batch, &fail);
+    enum nx_err err = read_tenant(dist, request->http, &request->tenant, &fail);
+    if (!err) {
+        dist_limits_get(dist->deps.limits, dist->deps.overrides, request->tenant, &request->limits);
+        err = decode(request, expected_len, batch, &fail);
+    }
     if (!err)
-        err = read_tenant(dist, request->http, &tenant, &fail);
-    if (!err)
-        err = resolve(request, tenant, batch, &fail);
+        err = resolve(request, batch, &fail);
     if (!err)
         err = charge_rest(dist, batch, &charged, &fail);
+    dist_limits_release(&request->limits);
     if (err) {
         dist_pusher_give_batch(request->worker->pusher, batch);
         dist_budget_discharge(&dist->budget, charged);
@@ -226,7 +272,7 @@ static void run(struct write_request *request, size_t expected_len, struct dist_
     }
     struct dist_push_request push = {.batch = batch,
                                      .charged_bytes = charged,
-                                     .tenant = tenant,
+                                     .tenant = request->tenant,
                                      .done = on_pushed,
                                      .user = request};
     dist_push_start(request->worker->pusher, &push);

@@ -36,7 +36,8 @@ struct nx_setting_group ing_setting_group(struct ing_settings *settings);
 
 struct ing_deps {
     const struct ing_settings *settings;
-    struct nx_overrides *overrides; /* may be NULL */
+    const struct nx_limit_settings *limits; /* may be NULL: none */
+    struct nx_overrides *overrides;         /* may be NULL */
     const char *node_name;
     uint32_t partitions;
     struct nx_workers *workers;

@@ -120,6 +120,7 @@ static void fill(struct nx_ring *ring, bool knows_whole, Narthex__HeartbeatRespo
     response->state = (uint32_t)ring->self.state;
     response->now_ms = nx_now_ms(ring->clock);
     response->serving = ring->self.serving;
+    response->distributors = nx_ring_count_pushers(ring);
     response->state_age_ms = age_ms(response->now_ms, ring->self.since_ms);
     response->whole_version = ring->self.whole_version;
     response->zone = (char *)(uintptr_t)(i == SIZE_MAX ? "" : ring->roster->members[i].zone);
@@ -164,6 +165,11 @@ static void serve(struct nx_rpc_request *req, void *user)
     enum nx_err err = compare(ring, request, &fail);
     if (err == NX_OK) {
         err = check_caller(ring, request, &fail);
+    }
+    if (err == NX_OK && request->distributor != 0) {
+        pthread_mutex_lock(&ring->lock);
+        nx_ring_pusher_heard(&ring->pushers, request->distributor, nx_now_ns(ring->clock));
+        pthread_mutex_unlock(&ring->lock);
     }
     if (err != NX_OK) {
         nx_rpc_reply_error(req, err, fail.text);
@@ -297,6 +303,7 @@ static void row_answered(struct nx_ring *ring, size_t i, const Narthex__Heartbea
     take_whole(ring, row, response);
     take_state(ring, row, response);
     ring->dirty |= row->last_seen_ms == 0;
+    row->distributors = response->distributors;
     row->last_seen_ms = nx_now_ms(ring->clock);
     row->skew_ms =
         response->now_ms + (int64_t)((now_ns - began_ns) / 2 / NS_PER_MS) - row->last_seen_ms;
@@ -392,6 +399,7 @@ static enum nx_err send_probe(struct nx_ring *ring, size_t i, struct nx_ring_pro
     request.from = ring->self_name;
     request.expect = (char *)(uintptr_t)member->name;
     request.now_ms = nx_now_ms(ring->clock);
+    request.distributor = ring->distributor_id;
     request.known_incarnation = ring->rows[i].incarnation;
     request.known_whole_version = ring->rows[i].whole_version;
     request.from_incarnation = ring->is_member ? ring->incarnation : 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
+#include "common/base/rand.h"
 #include "common/ring/ring_internal.h"
 
 static const char *const state_texts[] = {"JOINING", "ACTIVE", "LEAVING", "LEFT", "READONLY", NULL};
@@ -133,6 +134,27 @@ enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members, struc
     return err == NX_OK ? NX_OK : nx_fail_set(fail, err, "%s", nx_err_text(err));
 }
 
+uint32_t nx_ring_count_pushers(struct nx_ring *ring)
+{
+    size_t others =
+        nx_ring_pushers_count(&ring->pushers, nx_now_ns(ring->clock), ring->limits.timeout_ns);
+    return (uint32_t)others + (ring->distributor_id != 0);
+}
+
+uint32_t nx_ring_distributors(struct nx_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    uint32_t most = nx_ring_count_pushers(ring);
+    for (size_t i = 0; i < ring->roster->count; i++) {
+        const struct nx_ring_row *row = &ring->rows[i];
+        if (row->health.healthy && row->distributors > most) {
+            most = row->distributors;
+        }
+    }
+    pthread_mutex_unlock(&ring->lock);
+    return most > 0 ? most : 1;
+}
+
 void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err outcome)
 {
     bool bad =
@@ -189,6 +211,11 @@ static enum nx_err set_up(struct nx_ring *ring, const struct nx_ring_options *op
         return NX_ERR_NOMEM;
     }
     ring->is_member = options->self.is_member;
+    if (options->self.is_distributor) {
+        struct nx_rand rand;
+        nx_rand_system(&rand);
+        ring->distributor_id = nx_rand_u64(&rand) | 1;
+    }
     ring->incarnation = options->self.incarnation;
     ring->partitions = options->partitions;
     ring->rf = options->rf;

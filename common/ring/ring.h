@@ -106,6 +106,7 @@ static inline uint32_t nx_ring_read_quorum(const struct nx_ring_view *view)
 struct nx_ring_self {
     const char *name;
     bool is_member;
+    bool is_distributor; /* it pushes; is counted among the distributors */
     uint64_t incarnation;
     bool fresh;            /* the data directory is new: begins JOINING, else in the state it had */
     const char *state_dir; /* where the state outlives the process; NULL: begins JOINING */
@@ -159,6 +160,11 @@ void nx_ring_set_self_serving(struct nx_ring *ring, bool serving);
  * nx_ring_set_whole_all sets every partition. NX_ERR_NOMEM: nothing changed. */
 enum nx_err nx_ring_set_whole(struct nx_ring *ring, uint32_t partition, bool whole) NX_WARN_UNUSED;
 enum nx_err nx_ring_set_whole_all(struct nx_ring *ring, bool whole) NX_WARN_UNUSED;
+
+/* How many distributors there are, as far as the ingesters that answer know; at least 1. Any
+ * thread.
+ */
+uint32_t nx_ring_distributors(struct nx_ring *ring);
 
 /* Any thread. */
 struct nx_ring_view *nx_ring_acquire(struct nx_ring *ring);

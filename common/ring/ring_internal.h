@@ -12,6 +12,7 @@
 #include "common/base/refcount.h"
 #include "common/net/lane.h"
 #include "common/ring/health.h"
+#include "common/ring/pushers.h"
 #include "common/ring/ring.h"
 #include "common/ring/roster.h"
 #include "common/ring/whole.h"
@@ -39,10 +40,11 @@ struct nx_ring_row {
     struct nx_whole *whole; /* never NULL */
     uint64_t whole_version;
     int64_t skew_ms;
-    bool wrong_zone;   /* it names another one than the list */
-    uint64_t rival;    /* another incarnation that goes by its name; 0: none */
-    bool rival_sure;   /* the member has answered since the rival was heard */
-    uint64_t rival_ns; /* when it was heard last */
+    bool wrong_zone;       /* it names another one than the list */
+    uint64_t rival;        /* another incarnation that goes by its name; 0: none */
+    bool rival_sure;       /* the member has answered since the rival was heard */
+    uint64_t rival_ns;     /* when it was heard last */
+    uint32_t distributors; /* as it last answered */
     int64_t last_seen_ms;
     int64_t shown_seen_ms; /* as last published */
     enum nx_err last_err;
@@ -86,6 +88,7 @@ struct nx_ring {
     char *self_name;
     char *address;
     bool is_member;
+    uint64_t distributor_id; /* random; 0: does not push */
     uint64_t incarnation;
     uint32_t partitions;
     uint32_t rf;
@@ -102,6 +105,7 @@ struct nx_ring {
     pthread_mutex_t lock;
     struct nx_roster *roster;
     struct nx_ring_row *rows;
+    struct nx_ring_pushers pushers;
     struct nx_whole *nothing; /* the whole of a member that was never heard */
     struct nx_ring_self_part self;
     uint64_t next_id;
@@ -152,6 +156,9 @@ enum nx_err nx_ring_rival_called(struct nx_ring *ring, size_t i, uint64_t incarn
 /* Member `i` answered under its address. */
 void nx_ring_rival_answered(struct nx_ring *ring, size_t i);
 void nx_ring_rival_tick(struct nx_ring *ring, size_t i, uint64_t now_ns);
+
+/* With the lock held: the distributors that this process knows of, itself included. */
+uint32_t nx_ring_count_pushers(struct nx_ring *ring);
 
 /* --- heartbeat.c --- */
 enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server) NX_WARN_UNUSED;

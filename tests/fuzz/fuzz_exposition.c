@@ -7,10 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct dist_settings settings = {.max_label_names = 64,
-                                              .max_label_name_bytes = 1024,
-                                              .max_label_value_bytes = 8192,
-                                              .creation_grace_ms = 600000};
+static const struct dist_limits tenant_limits = {.max = {.max_label_names = 64,
+                                                         .max_label_name_bytes = 1024,
+                                                         .max_label_value_bytes = 8192,
+                                                         .creation_grace_ms = 600000}};
 static const struct dist_decode_limits limits = {.max_series = 10000, .max_samples = 10000};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct dist_batch batch;
     if (size == 0 || dist_cache_new(1 << 16, &cache))
         return 0;
-    struct dist_resolver resolver = {.settings = &settings,
+    struct dist_resolver resolver = {.limits = &tenant_limits,
                                      .cache = cache,
                                      .tenant = NX_VIEW("fuzz"),
                                      .now_ms = INT64_C(1700000000000)};
@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         for (size_t k = 0; k < batch.series_count; k++) {
             struct dist_series *series = &batch.series[k];
-            if (!series->refused && dist_resolve_canonical(&settings, &batch, series))
+            if (!series->refused && dist_resolve_canonical(&batch, series))
                 abort();
         }
     }

@@ -14,10 +14,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct dist_settings settings = {.max_label_names = 64,
-                                              .max_label_name_bytes = 1024,
-                                              .max_label_value_bytes = 8192,
-                                              .creation_grace_ms = 600000};
+static const struct dist_limits tenant_limits = {.max = {.max_label_names = 64,
+                                                         .max_label_name_bytes = 1024,
+                                                         .max_label_value_bytes = 8192,
+                                                         .creation_grace_ms = 600000}};
 
 static enum nx_err decode_all(struct nx_view message, struct dist_batch *batch,
                               struct nx_fail *fail)
@@ -55,7 +55,7 @@ static void resolve(struct nx_view message, struct dist_cache *cache, struct dis
 {
     struct dist_decode_limits limits = {.max_series = 10000, .max_samples = 10000};
     struct dist_refusals refusals = {.samples = 0};
-    struct dist_resolver resolver = {.settings = &settings,
+    struct dist_resolver resolver = {.limits = &tenant_limits,
                                      .cache = cache,
                                      .tenant = NX_VIEW("fuzz"),
                                      .now_ms = INT64_C(1700000000000)};
@@ -65,7 +65,7 @@ static void resolve(struct nx_view message, struct dist_cache *cache, struct dis
         return;
     for (size_t i = 0; i < batch->series_count; i++) {
         struct dist_series *series = &batch->series[i];
-        if (!series->refused && dist_resolve_canonical(&settings, batch, series))
+        if (!series->refused && dist_resolve_canonical(batch, series))
             abort();
     }
 }

@@ -10,10 +10,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct dist_settings settings = {.max_label_names = 64,
-                                              .max_label_name_bytes = 1024,
-                                              .max_label_value_bytes = 8192,
-                                              .creation_grace_ms = 600000};
+static const struct dist_limits tenant_limits = {.max = {.max_label_names = 64,
+                                                         .max_label_name_bytes = 1024,
+                                                         .max_label_value_bytes = 8192,
+                                                         .creation_grace_ms = 600000}};
 static const struct dist_decode_limits limits = {.max_series = 10000, .max_samples = 10000};
 
 static void compare(struct nx_view message, const struct dist_batch *batch, enum nx_err err,
@@ -36,7 +36,7 @@ static void compare(struct nx_view message, const struct dist_batch *batch, enum
 static void resolve(struct nx_view message, struct dist_cache *cache, struct dist_batch *batch)
 {
     struct dist_refusals refusals = {.samples = 0};
-    struct dist_resolver resolver = {.settings = &settings,
+    struct dist_resolver resolver = {.limits = &tenant_limits,
                                      .cache = cache,
                                      .tenant = NX_VIEW("fuzz"),
                                      .now_ms = INT64_C(1700000000000)};
@@ -46,7 +46,7 @@ static void resolve(struct nx_view message, struct dist_cache *cache, struct dis
         return;
     for (size_t i = 0; i < batch->series_count; i++) {
         struct dist_series *series = &batch->series[i];
-        if (!series->refused && dist_resolve_canonical(&settings, batch, series))
+        if (!series->refused && dist_resolve_canonical(batch, series))
             abort();
     }
 }

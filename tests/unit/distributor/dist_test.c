@@ -12,13 +12,17 @@ struct dist_settings test_settings(void)
                                   .max_inflight_bytes = 512 << 20,
                                   .max_body_bytes = 16 << 20,
                                   .max_decoded_bytes = 64 << 20,
-                                  .max_label_names = 64,
-                                  .max_label_name_bytes = 1024,
-                                  .max_label_value_bytes = 8192,
-                                  .max_series_per_request = 250000,
-                                  .max_samples_per_request = 1000000,
-                                  .creation_grace_ms = 600000,
                                   .series_cache_bytes = 64 << 20};
+}
+
+struct dist_limits test_limits(void)
+{
+    return (struct dist_limits){.max = {.max_label_names = 64,
+                                        .max_label_name_bytes = 1024,
+                                        .max_label_value_bytes = 8192,
+                                        .max_series_per_request = 250000,
+                                        .max_samples_per_request = 1000000,
+                                        .creation_grace_ms = 600000}};
 }
 
 void test_put_varint(struct nx_buf *buf, unsigned field, uint64_t v)

@@ -19,6 +19,7 @@
 
 /* The defaults of the settings table. */
 struct dist_settings test_settings(void);
+struct dist_limits test_limits(void);
 
 /* Writes protobuf fields. */
 void test_put_varint(struct nx_buf *buf, unsigned field, uint64_t v);

@@ -36,6 +36,7 @@ struct fake {
     enum nx_err last_report;
 
     struct dist_settings settings;
+    struct dist_limits limits;
     struct nx_clock_manual clock;
     struct nx_http_budget budget;
     struct dist_loads *loads;
@@ -127,6 +128,7 @@ static struct fake *fake_new(uint32_t members, uint32_t rf)
                                        .member_count = members,
                                        .owners = fake->owners};
     fake->settings = test_settings();
+    fake->limits = test_limits();
     fake->settings.max_inflight_bytes = 1 << 20;
     fake->budget.max_bytes = 1 << 20;
     nx_clock_manual_init(&fake->clock, INT64_C(1700000000000));
@@ -192,7 +194,7 @@ static void push_message(struct fake *fake, struct nx_buf *message)
 {
     struct dist_batch *batch = dist_pusher_take_batch(fake->pusher);
     struct dist_refusals refusals = {.samples = 0};
-    struct dist_resolver resolver = {.settings = &fake->settings,
+    struct dist_resolver resolver = {.limits = &fake->limits,
                                      .cache = fake->cache,
                                      .tenant = NX_VIEW("anonymous"),
                                      .now_ms = nx_now_ms(&fake->clock.base)};
@@ -838,7 +840,7 @@ static void push_out_of_memory_anywhere_answers_once_and_leaks_nothing(void **st
         struct dist_batch *batch = dist_pusher_take_batch(fake->pusher);
         struct dist_refusals refusals = {.samples = 0};
         struct dist_resolver resolver = {
-            .settings = &fake->settings, .tenant = NX_VIEW("t"), .now_ms = 1000};
+            .limits = &fake->limits, .tenant = NX_VIEW("t"), .now_ms = 1000};
         batch->body = nx_buf_take(&message, &batch->body_len);
         assert_int_equal(test_decode(nx_view_make(batch->body, batch->body_len), batch, NULL),
                          NX_OK);

@@ -270,10 +270,10 @@ static void references_that_do_not_hold_break_their_series_alone(void **state)
     test_put_message(&message, 5, &series);
     decode(&message, &batch);
 
-    struct dist_settings settings = test_settings();
+    struct dist_limits limits = test_limits();
     struct dist_refusals refusals = {.samples = 0};
     struct dist_resolver resolver = {
-        .settings = &settings, .tenant = NX_VIEW("t"), .now_ms = INT64_C(1700000000000)};
+        .limits = &limits, .tenant = NX_VIEW("t"), .now_ms = INT64_C(1700000000000)};
     assert_int_equal(dist_resolve(&resolver, &batch, &refusals, NULL), NX_OK);
     assert_false(batch.series[0].refused);
     for (size_t i = 1; i <= 4; i++)

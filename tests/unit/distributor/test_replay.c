@@ -111,14 +111,14 @@ static void replay_request(struct nx_view body, struct dist_resolver *resolver,
 static bool replay(const char *name, struct totals *totals)
 {
     struct stream stream;
-    struct dist_settings settings = test_settings();
+    struct dist_limits limits = test_limits();
     struct dist_batch batch;
     struct dist_cache *cache = NULL;
     if (!open_stream(name, &stream))
         return false;
     assert_int_equal(dist_cache_new(64 << 20, &cache), NX_OK);
     dist_batch_init(&batch);
-    struct dist_resolver resolver = {.settings = &settings,
+    struct dist_resolver resolver = {.limits = &limits,
                                      .cache = cache,
                                      .tenant = NX_VIEW("anonymous"),
                                      .now_ms = INT64_C(4102444800000)};

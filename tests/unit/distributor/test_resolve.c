@@ -11,7 +11,7 @@
 static const int64_t now_ms = INT64_C(1700000000000);
 
 struct fixture {
-    struct dist_settings settings;
+    struct dist_limits limits;
     struct dist_cache *cache;
     struct dist_batch batch;
     struct dist_resolver resolver;
@@ -23,14 +23,12 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *f = nx_calloc(1, sizeof *f);
-    f->settings = test_settings();
+    f->limits = test_limits();
     assert_int_equal(dist_cache_new(1 << 20, &f->cache), NX_OK);
     dist_batch_init(&f->batch);
     nx_buf_init(&f->message, SIZE_MAX);
-    f->resolver = (struct dist_resolver){.settings = &f->settings,
-                                         .cache = f->cache,
-                                         .tenant = NX_VIEW("anonymous"),
-                                         .now_ms = now_ms};
+    f->resolver = (struct dist_resolver){
+        .limits = &f->limits, .cache = f->cache, .tenant = NX_VIEW("anonymous"), .now_ms = now_ms};
     *state = f;
     return 0;
 }
@@ -84,8 +82,7 @@ static void series_equal_up_to_order_and_empties_get_one_id(void **state)
         assert_int_equal(f->resolver.hits, round * 4);
     }
     for (size_t i = 0; i < 4; i++)
-        assert_int_equal(dist_resolve_canonical(&f->settings, &f->batch, &f->batch.series[i]),
-                         NX_OK);
+        assert_int_equal(dist_resolve_canonical(&f->batch, &f->batch.series[i]), NX_OK);
     struct dist_series *s = f->batch.series;
     assert_true(nx_view_eq(s[0].canonical, s[1].canonical));
     assert_true(nx_view_eq(s[0].canonical, s[2].canonical));
@@ -183,8 +180,8 @@ static void ten_thousand_labels_are_refused_unread(void **state)
     test_put_message(&f->message, 1, &series);
     assert_int_equal(resolve(f), NX_OK);
     assert_int_equal(f->refusals.by_reason[DIST_REASON_TOO_MANY_LABELS], 1);
-    assert_non_null(
-        strstr(f->refusals.first.text, "(actual: 10000, limit: 64); raise limits.max-label-names"));
+    assert_non_null(strstr(f->refusals.first.text,
+                           "(actual: 10000, limit: 64); raise limits.max-label-names-per-series"));
     assert_non_null(strstr(f->refusals.first.text, "series: wide{l00001=\"v\""));
     assert_true(f->batch.arena.used_bytes < 100000);
 }

@@ -12,12 +12,6 @@ static void settings_defaults_are_those_of_the_book(void **state)
     assert_int_equal(settings.max_body_bytes, 16 << 20);
     assert_int_equal(settings.max_decoded_bytes, 64 << 20);
     assert_int_equal(settings.series_cache_bytes, 256 << 20);
-    assert_int_equal(settings.max_label_names, 64);
-    assert_int_equal(settings.max_label_name_bytes, 1024);
-    assert_int_equal(settings.max_label_value_bytes, 8192);
-    assert_int_equal(settings.max_series_per_request, 250000);
-    assert_int_equal(settings.max_samples_per_request, 1000000);
-    assert_int_equal(settings.creation_grace_ms, 600000);
     nx_config_free(config);
 }
 
@@ -38,8 +32,8 @@ static void settings_out_of_range_are_refused(void **state)
     struct dist_settings settings;
     struct nx_setting_group group = dist_setting_group(&settings);
     static const char *const flags[] = {
-        "--distributor.push-timeout=1ms", "--limits.max-label-names=0",
-        "--limits.max-samples-per-request=x", "--distributor.max-body-bytes=100GiB"};
+        "--distributor.push-timeout=1ms", "--distributor.max-decoded-bytes=0",
+        "--distributor.push-timeout=x", "--distributor.max-body-bytes=100GiB"};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         struct nx_config *config = NULL;
         struct nx_fail fail = {.code = NX_OK};

@@ -67,21 +67,21 @@ static void labels_are_accepted_and_refused_as_the_table_says(void **state)
         {{"__name__", "up", "longername", "x"},
          NULL,
          DIST_REASON_LABEL_NAME_TOO_LONG,
-         "'longername', actual: 10 bytes, limit: 9); raise limits.max-label-name-bytes"},
+         "'longername', actual: 10 bytes, limit: 9); raise limits.max-label-name-length"},
         {{"__name__", "up", "a", "0123456789abcdefg"},
          NULL,
          DIST_REASON_LABEL_VALUE_TOO_LONG,
-         "'a', actual: 17 bytes, limit: 16); raise limits.max-label-value-bytes"},
+         "'a', actual: 17 bytes, limit: 16); raise limits.max-label-value-length"},
         {{"__name__", "up", "a", "1", "b", "1", "c", "1", "d", "1", "e", "1"},
          NULL,
          DIST_REASON_TOO_MANY_LABELS,
-         "(actual: 6, limit: 5); raise limits.max-label-names"},
+         "(actual: 6, limit: 5); raise limits.max-label-names-per-series"},
         {{"__name__", "up", "a", "1", "b", "1", "c", "1", "d", "1", "e", ""},
          "up{a=\"1\", b=\"1\", c=\"1\", d=\"1\"}",
          0,
          NULL},
     };
-    struct dist_settings limits = test_settings();
+    struct nx_tenant_limits limits = test_limits().max;
     limits.max_label_names = 5;
     limits.max_label_name_bytes = 9;
     limits.max_label_value_bytes = 16;
@@ -109,7 +109,7 @@ static void labels_are_accepted_and_refused_as_the_table_says(void **state)
 static void labels_limits_are_inclusive(void **state)
 {
     (void)state;
-    struct dist_settings limits = test_settings();
+    struct nx_tenant_limits limits = test_limits().max;
     enum dist_reason reason;
     assert_int_equal(dist_validate_label_count(&limits, 64, &reason, NULL), NX_OK);
     assert_int_equal(dist_validate_label_count(&limits, 65, &reason, NULL), NX_ERR_INVALID);
@@ -128,7 +128,7 @@ static void labels_limits_are_inclusive(void **state)
 static void labels_long_offender_is_cut_in_the_text(void **state)
 {
     (void)state;
-    struct dist_settings limits = test_settings();
+    struct nx_tenant_limits limits = test_limits().max;
     char name[1025];
     memset(name, '\xff', sizeof name);
     struct nx_label labels[] = {{NX_LABEL_METRIC_NAME, NX_VIEW("up")},
@@ -145,7 +145,7 @@ static void labels_long_offender_is_cut_in_the_text(void **state)
 static void timestamp_bounds_are_as_documented(void **state)
 {
     (void)state;
-    struct dist_settings limits = test_settings();
+    struct nx_tenant_limits limits = test_limits().max;
     int64_t now = INT64_C(1700000000000);
     static const struct {
         int64_t timestamp;
@@ -227,7 +227,7 @@ static void exemplar_length_counts_characters_not_bytes(void **state)
 static void metadata_is_checked_and_cut(void **state)
 {
     (void)state;
-    struct dist_settings limits = test_settings();
+    struct nx_tenant_limits limits = test_limits().max;
     enum dist_reason reason;
     struct dist_metadata m = {
         .metric = NX_VIEW("up"), .help = NX_VIEW("h"), .unit = NX_VIEW("s"), .type = 2};

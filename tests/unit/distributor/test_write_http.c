@@ -25,6 +25,7 @@ enum mode { MODE_STORE, MODE_CONFLICT, MODE_LIMIT, MODE_FAIL, MODE_HOLD };
 
 struct fixture {
     struct dist_settings settings;
+    struct nx_limit_settings limits;
     struct nx_telemetry *telemetry;
     struct nx_workers *workers;
     struct nx_http_server *http;
@@ -162,6 +163,7 @@ static void open_everything(struct fixture *f)
             nx_rpc_client_new(nx_workers_at(f->workers, i), NULL, NULL, NULL, &f->clients[i]),
             NX_OK);
     struct dist_deps deps = {.settings = &f->settings,
+                             .limits = &f->limits,
                              .workers = f->workers,
                              .http = f->http,
                              .clients = f->clients,
@@ -177,6 +179,9 @@ static int set_up(void **state)
 {
     struct fixture *f = nx_calloc(1, sizeof *f);
     f->settings = test_settings();
+    f->limits = (struct nx_limit_settings){.limits = test_limits().max,
+                                           .ha_cluster_label = "cluster",
+                                           .ha_replica_label = "__replica__"};
     f->settings.max_body_bytes = 1 << 20;
     f->settings.max_decoded_bytes = 1 << 20;
     f->settings.max_inflight_bytes = 8 << 20;
@@ -458,7 +463,7 @@ static void write_ten_thousand_labels_is_refused(void **state)
     test_put_sample(&series, 5, 1);
     test_put_message(&message, 1, &series);
     post_message(f, &message, &reply);
-    expect(&reply, 400, "(actual: 10000, limit: 64); raise limits.max-label-names");
+    expect(&reply, 400, "(actual: 10000, limit: 64); raise limits.max-label-names-per-series");
 }
 
 static void write_refusals_of_the_ingester_are_answered(void **state)
