@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/ctl_member.h"
 #include "cmd/http_fetch.h"
 #include "cmd/main.h"
 #include "common/base/buf.h"
@@ -154,8 +155,23 @@ static int run(const struct ctl *ctl, const char *command)
     return status;
 }
 
+static void print_usage(FILE *to)
+{
+    (void)fprintf(to, "%s\n%s", usage, cmd_ctl_member_usage);
+}
+
+static bool is_about_a_member(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (argv[i][0] != '-' && cmd_ctl_is_member_command(argv[i]))
+            return true;
+    return false;
+}
+
 int cmd_ctl(int argc, char **argv)
 {
+    if (is_about_a_member(argc, argv))
+        return cmd_ctl_member(argc, argv);
     struct ctl ctl = {.address = "127.0.0.1:9900"};
     const char *command = NULL;
     for (int i = 0; i < argc; i++) {
@@ -173,7 +189,7 @@ int cmd_ctl(int argc, char **argv)
         }
     }
     if (!command || strcmp(command, "help") == 0) {
-        (void)fputs(usage, command ? stdout : stderr);
+        print_usage(command ? stdout : stderr);
         return command ? 0 : 2;
     }
     if (strcmp(command, "members") != 0 && strcmp(command, "ring") != 0 &&

@@ -35,12 +35,12 @@ static void pb_free(void *data, void *ptr)
     nx_free(ptr);
 }
 
-static ProtobufCAllocator pb_allocator(void)
+ProtobufCAllocator nx_ring_pb_allocator(void)
 {
     return (ProtobufCAllocator){.alloc = pb_alloc, .free = pb_free};
 }
 
-static enum nx_err pack(const ProtobufCMessage *message, struct nx_buf *out)
+enum nx_err nx_ring_pack(const ProtobufCMessage *message, struct nx_buf *out)
 {
     nx_buf_init(out, MAX_MESSAGE_BYTES);
     size_t size = protobuf_c_message_get_packed_size(message);
@@ -140,7 +140,7 @@ static void answer(struct nx_ring *ring, struct nx_rpc_request *req,
          request->known_incarnation == ring->incarnation &&
              request->known_whole_version == ring->self.whole_version,
          &response);
-    enum nx_err err = pack(&response.base, &out);
+    enum nx_err err = nx_ring_pack(&response.base, &out);
     pthread_mutex_unlock(&ring->lock);
     if (err != NX_OK) {
         nx_buf_release(&out);
@@ -153,7 +153,7 @@ static void answer(struct nx_ring *ring, struct nx_rpc_request *req,
 static void serve(struct nx_rpc_request *req, void *user)
 {
     struct nx_ring *ring = user;
-    ProtobufCAllocator allocator = pb_allocator();
+    ProtobufCAllocator allocator = nx_ring_pb_allocator();
     struct nx_view body = nx_rpc_request_body(req);
     Narthex__HeartbeatRequest *request =
         narthex__heartbeat_request__unpack(&allocator, body.len, (const uint8_t *)body.ptr);
@@ -184,6 +184,7 @@ enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server)
     enum nx_err err = nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
     if (err == NX_OK) {
         nx_rpc_server_admit_all(server, METHOD); /* `compare` says more exactly what differs */
+        err = nx_ring_serve_member(ring, server);
     }
     return err;
 }
@@ -339,7 +340,7 @@ static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
         row_failed(ring, i, result->err, result->text);
         return;
     }
-    ProtobufCAllocator allocator = pb_allocator();
+    ProtobufCAllocator allocator = nx_ring_pb_allocator();
     Narthex__HeartbeatResponse *response = narthex__heartbeat_response__unpack(
         &allocator, result->body.len, (const uint8_t *)result->body.ptr);
     if (!response) {
@@ -405,7 +406,7 @@ static enum nx_err send_probe(struct nx_ring *ring, size_t i, struct nx_ring_pro
     request.from_incarnation = ring->is_member ? ring->incarnation : 0;
     request.from_address = ring->address;
     struct nx_buf body;
-    enum nx_err err = pack(&request.base, &body);
+    enum nx_err err = nx_ring_pack(&request.base, &body);
     if (err != NX_OK) {
         nx_buf_release(&body);
         return err;
@@ -485,6 +486,7 @@ static void look(struct nx_ring *ring)
                 nx_health_due_ns(&ring->rows[i].health, &ring->limits, ring->rows[i].probing);
             due = row_due < due ? row_due : due;
         }
+        nx_ring_depart(ring);
         nx_ring_publish(ring);
         nx_ring_self_save(ring);
         uint64_t wait_ns = due > now ? due - now : 0;

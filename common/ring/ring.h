@@ -92,6 +92,10 @@ static inline bool nx_ring_in_motion(const struct nx_ring_view *view)
 /* Whether the member, by its own word, has all data of the partition (up to what is on its way to
  * it). False for one that was never heard. */
 bool nx_ring_is_whole(const struct nx_ring_view *view, size_t member, uint32_t partition);
+/* How far the departure of a member is: partitions it owns, and those of them whose next owners are
+ * all there, healthy and whole. */
+void nx_ring_departure(const struct nx_ring_view *view, size_t member, uint32_t *owned,
+                       uint32_t *moved);
 /* Acknowledgements a write needs (majority), and answers a read needs: R = RF - W + 1. */
 static inline uint32_t nx_ring_write_quorum(const struct nx_ring_view *view)
 {
@@ -153,6 +157,12 @@ enum nx_err nx_ring_set_members(struct nx_ring *ring, const char *members,
  * JOINING, and turns ACTIVE when it is whole, or finds that there is nothing to be had. */
 void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state);
 enum nx_member_state nx_ring_self_state(struct nx_ring *ring);
+/* What an operator asks for: LEAVING (turns LEFT by itself when all its partitions have moved; a
+ * member that is JOINING has nothing to move and is LEFT at once), READONLY, or ACTIVE again from
+ * either. NX_ERR_FORBIDDEN, with the reason, where the cluster would not have enough members for
+ * its copies, or for a majority that takes writes, or where the state does not allow it. */
+enum nx_err nx_ring_ask_self_state(struct nx_ring *ring, enum nx_member_state state,
+                                   struct nx_fail *fail) NX_WARN_UNUSED;
 /* Whether it serves at all: not while it replays, and no longer once it drains for a restart.
  * Begins false. Others see one that does not serve as unhealthy; its state stays. */
 void nx_ring_set_self_serving(struct nx_ring *ring, bool serving);

@@ -4,6 +4,7 @@
 #ifndef NX_RING_RING_INTERNAL_H
 #define NX_RING_RING_INTERNAL_H
 
+#include <protobuf-c/protobuf-c.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
@@ -148,6 +149,12 @@ enum nx_err nx_ring_self_init(struct nx_ring *ring, const struct nx_ring_self *s
 void nx_ring_self_release(struct nx_ring *ring);
 /* On the ring's worker: writes the state where it has changed. */
 void nx_ring_self_save(struct nx_ring *ring);
+void nx_ring_self_turn(struct nx_ring *ring, enum nx_member_state state);
+
+/* --- departure.c --- */
+enum nx_err nx_ring_serve_member(struct nx_ring *ring, struct nx_rpc_server *server) NX_WARN_UNUSED;
+/* Takes the last step of a departure when it is due. */
+void nx_ring_depart(struct nx_ring *ring);
 
 /* --- conflict.c --- */
 /* A process that says it is member `i` has called. NX_ERR_CONFIG where another one certainly is. */
@@ -161,6 +168,8 @@ void nx_ring_rival_tick(struct nx_ring *ring, size_t i, uint64_t now_ns);
 uint32_t nx_ring_count_pushers(struct nx_ring *ring);
 
 /* --- heartbeat.c --- */
+enum nx_err nx_ring_pack(const ProtobufCMessage *message, struct nx_buf *out) NX_WARN_UNUSED;
+ProtobufCAllocator nx_ring_pb_allocator(void);
 enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server) NX_WARN_UNUSED;
 /* Has the ring's worker look at what is due. */
 void nx_ring_wake(struct nx_ring *ring);

@@ -187,24 +187,30 @@ static void changed(struct nx_ring *ring)
     nx_ring_wake(ring);
 }
 
-void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state)
+void nx_ring_self_turn(struct nx_ring *ring, enum nx_member_state state)
 {
     struct nx_ring_self_part *self = &ring->self;
-    pthread_mutex_lock(&ring->lock);
-    if (self->state != state) {
-        nx_log(ring->log, NX_LOG_INFO, "this member changes its state",
-               NX_S("from", nx_member_state_text(self->state)),
-               NX_S("to", nx_member_state_text(state)));
-        bool joined = self->state == NX_MEMBER_JOINING && state == NX_MEMBER_ACTIVE;
-        self->state = state;
-        self->since_ms = nx_now_ms(ring->clock);
-        size_t i = nx_roster_find(ring->roster, ring->self_name);
-        if (joined && ring->is_member && i != SIZE_MAX) {
-            ring->rows[i].settles_ns =
-                nx_now_ns(ring->clock) + NX_RING_GRACE_TIMEOUTS * ring->limits.timeout_ns;
-        }
-        changed(ring);
+    if (self->state == state) {
+        return;
     }
+    nx_log(ring->log, NX_LOG_INFO, "this member changes its state",
+           NX_S("from", nx_member_state_text(self->state)),
+           NX_S("to", nx_member_state_text(state)));
+    bool joined = self->state == NX_MEMBER_JOINING && state == NX_MEMBER_ACTIVE;
+    self->state = state;
+    self->since_ms = nx_now_ms(ring->clock);
+    size_t i = nx_roster_find(ring->roster, ring->self_name);
+    if (joined && ring->is_member && i != SIZE_MAX) {
+        ring->rows[i].settles_ns =
+            nx_now_ns(ring->clock) + NX_RING_GRACE_TIMEOUTS * ring->limits.timeout_ns;
+    }
+    changed(ring);
+}
+
+void nx_ring_set_self_state(struct nx_ring *ring, enum nx_member_state state)
+{
+    pthread_mutex_lock(&ring->lock);
+    nx_ring_self_turn(ring, state);
     pthread_mutex_unlock(&ring->lock);
 }
 
