@@ -5,7 +5,7 @@ static const char *const kinds[] = {"float", "histogram", "duplicate", NULL};
 static const char *const reasons[] = {"conflict", "too_old", "out_of_bounds", "limit", "invalid",
                                       "other",    NULL};
 
-static const char *const block_ends[] = {"age", "size", NULL};
+static const char *const block_ends[] = {"age", "size", "damaged", NULL};
 
 static const double group_buckets[] = {256,    1024,    4096,    16384,   65536,
                                        262144, 1048576, 4194304, 16777216};

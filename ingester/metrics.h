@@ -65,7 +65,7 @@ enum ing_refusal {
     ING_REFUSED_OTHER,
 };
 /* Why blocks went. */
-enum ing_block_end { ING_BLOCK_TOO_OLD, ING_BLOCK_OVER_SIZE };
+enum ing_block_end { ING_BLOCK_TOO_OLD, ING_BLOCK_OVER_SIZE, ING_BLOCK_LOST };
 /* The refusal slot of a code. */
 enum ing_refusal ing_refusal_of(enum nx_err err);
 

@@ -129,6 +129,28 @@ static struct ing_replay_stats add_up(const struct replaying *all)
     return sum;
 }
 
+/* What the damaged bytes may have held, going by what the others do. */
+static uint64_t guess_samples(const struct ing_replay_stats *stats)
+{
+    uint64_t read = stats->bytes > stats->damaged_bytes ? stats->bytes - stats->damaged_bytes : 1;
+    double per_byte = (double)(stats->samples + stats->covered) / (double)read;
+    return (uint64_t)((double)stats->damaged_bytes * per_byte + 0.5);
+}
+
+static void report_damage(const struct ing_open_options *options,
+                          const struct ing_replay_stats *stats)
+{
+    if (stats->damaged_spots == 0 && stats->lost == 0)
+        return;
+    nx_log(options->log, NX_LOG_ERROR,
+           "samples that were acknowledged are missing here: the log is damaged. Other replicas "
+           "answer for them; with ring.replication-factor=1 they are gone",
+           NX_I("unreadable_spots", stats->damaged_spots),
+           NX_I("unreadable_bytes", stats->damaged_bytes),
+           NX_I("samples_in_them_about", guess_samples(stats)),
+           NX_I("samples_of_unknown_series", stats->lost));
+}
+
 static void report(const struct ing_open_options *options, const struct ing_replay_stats *stats,
                    uint64_t began_ns)
 {
@@ -144,6 +166,7 @@ static void report(const struct ing_open_options *options, const struct ing_repl
            NX_I("lost", stats->lost), NX_I("refused", stats->refused),
            NX_I("damaged_spots", stats->damaged_spots), NX_I("damaged_bytes", stats->damaged_bytes),
            NX_I("torn_bytes", stats->torn_bytes), NX_D("seconds", seconds));
+    report_damage(options, stats);
 }
 
 static uint64_t log_size(const struct ing_open_options *options,

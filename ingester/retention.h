@@ -15,6 +15,7 @@ typedef struct ing_retention_rule (*ing_retention_lookup)(void *user, struct nx_
 struct ing_retention_result {
     size_t too_old;
     size_t too_large;
+    size_t damaged; /* could not be opened, and beyond one of the two */
 };
 
 /* Removes what goes from the set and the disk. By the wall clock: a block goes when all of its time

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/hash.h"
 
@@ -133,4 +134,34 @@ void ing_tenant_dir(struct nx_view tenant, char out[ING_TENANT_DIR_MAX])
         }
     }
     out[len] = '\0';
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool ing_tenant_of_dir(const char *dir, char out[ING_TENANT_DIR_MAX])
+{
+    char again[ING_TENANT_DIR_MAX];
+    size_t len = 0;
+    if (dir[0] == '%' && strlen(dir) == 33 && strspn(dir + 1, "0123456789abcdef") == 32)
+        return false;
+    for (const char *at = dir; *at && len + 1 < ING_TENANT_DIR_MAX; at++) {
+        if (*at != '%') {
+            out[len++] = *at;
+            continue;
+        }
+        int high = hex_digit(at[1]);
+        int low = high < 0 ? -1 : hex_digit(at[2]);
+        if (low < 0)
+            return false;
+        out[len++] = (char)(high * 16 + low);
+        at += 2;
+    }
+    out[len] = '\0';
+    ing_tenant_dir(nx_view_make(out, len), again);
+    return strcmp(again, dir) == 0;
 }

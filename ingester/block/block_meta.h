@@ -48,5 +48,7 @@ enum nx_err ing_block_meta_decode(struct nx_view bytes, struct nx_arena *arena,
  * bytes as %XX; a hash where that is too long. */
 #define ING_TENANT_DIR_MAX 208
 void ing_tenant_dir(struct nx_view tenant, char out[ING_TENANT_DIR_MAX]);
+/* The tenant of such a directory, NUL-terminated; false where its name does not tell (a hash). */
+bool ing_tenant_of_dir(const char *dir, char out[ING_TENANT_DIR_MAX]) NX_WARN_UNUSED;
 
 #endif

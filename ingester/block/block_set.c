@@ -29,7 +29,7 @@ struct ing_block_set {
     struct ing_block **blocks; /* under lock */
     size_t count;
     size_t capacity;
-    struct lost_block *lost; /* of the start; never changes afterwards */
+    struct lost_block *lost; /* under lock; of the start, later they only become fewer */
     size_t lost_count;
     size_t lost_capacity;
 };
@@ -191,19 +191,52 @@ static void remove_lost(struct ing_block_set *set, const char *dir)
     }
 }
 
-enum nx_err ing_block_set_check_lost(const struct ing_block_set *set, struct nx_view tenant,
+enum nx_err ing_block_set_check_lost(struct ing_block_set *set, struct nx_view tenant,
                                      struct ing_range range, struct nx_fail *fail)
 {
     char tenant_dir[ING_TENANT_DIR_MAX];
     enum nx_err err = NX_OK;
     ing_tenant_dir(tenant, tenant_dir);
+    pthread_mutex_lock(&set->lock);
     for (size_t i = 0; i < set->lost_count && err == NX_OK; i++) {
         const struct lost_block *lost = &set->lost[i];
         if (lost->min_t <= range.max_t && lost->max_t > range.min_t &&
             strcmp(lost->tenant_dir, tenant_dir) == 0)
             err = nx_fail_set(fail, NX_ERR_CORRUPT, "damaged block %s", lost->dir);
     }
+    pthread_mutex_unlock(&set->lock);
     return err;
+}
+
+/* Takes one that is to go out of the list; its directory is the caller's, NULL: there is none. */
+static char *take_expired(struct ing_block_set *set, ing_lost_expired expired, void *user)
+{
+    char *dir = NULL;
+    pthread_mutex_lock(&set->lock);
+    for (size_t i = 0; i < set->lost_count && !dir; i++) {
+        char tenant[ING_TENANT_DIR_MAX];
+        bool told = ing_tenant_of_dir(set->lost[i].tenant_dir, tenant);
+        if (!expired(user, told ? nx_view_of(tenant) : NX_VIEW(""), set->lost[i].max_t))
+            continue;
+        dir = set->lost[i].dir;
+        set->lost[i] = set->lost[--set->lost_count];
+    }
+    pthread_mutex_unlock(&set->lock);
+    return dir;
+}
+
+size_t ing_block_set_remove_lost(struct ing_block_set *set, ing_lost_expired expired, void *user)
+{
+    size_t count = 0;
+    char *dir;
+    while ((dir = take_expired(set, expired, user)) != NULL) {
+        nx_log(set->log, NX_LOG_INFO, "damaged block is beyond the retention: removed",
+               NX_S("dir", dir));
+        (void)remove_path(set, dir);
+        nx_free(dir);
+        count++;
+    }
+    return count;
 }
 
 /* Only memory is a failure. */

@@ -31,8 +31,13 @@ enum nx_err ing_block_set_acquire(struct ing_block_set *set, struct nx_view tena
                                   struct ing_block_list *out) NX_WARN_UNUSED;
 /* NX_ERR_CORRUPT, and which, where a block that could not be opened may hold what overlaps the
  * range: an answer without it would look complete. Asked before acquire. */
-enum nx_err ing_block_set_check_lost(const struct ing_block_set *set, struct nx_view tenant,
+enum nx_err ing_block_set_check_lost(struct ing_block_set *set, struct nx_view tenant,
                                      struct ing_range range, struct nx_fail *fail) NX_WARN_UNUSED;
+/* Whether a block that could not be opened is to go: its tenant ("" where the name of its directory
+ * does not tell) and the end of its time (exclusive). Called under the set's lock. */
+typedef bool (*ing_lost_expired)(void *user, struct nx_view tenant, int64_t max_t);
+/* Removes those that are to go, and their directories; how many. One thread at a time. Blocking. */
+size_t ing_block_set_remove_lost(struct ing_block_set *set, ing_lost_expired expired, void *user);
 /* Puts `block` (NULL: nothing, where no sample was left) in the place of the sources: a reader sees
  * either it or them. On success the caller's reference goes to the set, and the directories of the
  * sources are removed. Blocking. */

@@ -106,6 +106,7 @@ static void retain(struct ing_compactor *compactor)
     nx_metric_add(ing->metrics, ING_M_BLOCKS_DELETED, ING_BLOCK_TOO_OLD, (double)result.too_old);
     nx_metric_add(ing->metrics, ING_M_BLOCKS_DELETED, ING_BLOCK_OVER_SIZE,
                   (double)result.too_large);
+    nx_metric_add(ing->metrics, ING_M_BLOCKS_DELETED, ING_BLOCK_LOST, (double)result.damaged);
 }
 
 static bool is_damaged(const struct ing_compactor *compactor, const struct ing_block *block)

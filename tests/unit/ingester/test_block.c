@@ -371,6 +371,29 @@ static void removed_blocks_go_and_readers_keep_theirs(void **state)
     written_release(&written);
 }
 
+static void tenant_of_a_directory_is_the_one_that_made_it(void **state)
+{
+    (void)state;
+    struct nx_rand rand;
+    char dir[ING_TENANT_DIR_MAX], again[ING_TENANT_DIR_MAX], text[150];
+    nx_rand_seeded(&rand, 17);
+    for (int round = 0; round < 2000; round++) {
+        size_t len = 1 + (size_t)nx_rand_below(&rand, sizeof text - 1);
+        for (size_t i = 0; i < len; i++) {
+            uint64_t pick = nx_rand_below(&rand, 40);
+            text[i] = pick < 30 ? (char)('a' + pick % 26) : "!-_.*'()%/"[pick - 30];
+        }
+        ing_tenant_dir(nx_view_make(text, len), dir);
+        bool hashed = strlen(dir) == 33 && dir[0] == '%' && len > 60;
+        assert_int_equal(ing_tenant_of_dir(dir, again), !hashed);
+        if (!hashed)
+            assert_true(nx_view_eq(nx_view_of(again), nx_view_make(text, len)));
+    }
+    static const char *const strange[] = {"a%", "a%4", "a%zz", "%61", "a.b", "a%2e"};
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++)
+        assert_false(ing_tenant_of_dir(strange[i], again));
+}
+
 static void block_that_cannot_be_opened_fails_what_needs_it(void **state)
 {
     (void)state;
@@ -425,6 +448,7 @@ int main(void)
         cmocka_unit_test(block_that_fails_to_be_written_is_not_there),
         cmocka_unit_test(block_written_without_memory_is_an_error),
         cmocka_unit_test(tenant_directories_are_distinct_and_safe),
+        cmocka_unit_test(tenant_of_a_directory_is_the_one_that_made_it),
         cmocka_unit_test(removed_blocks_go_and_readers_keep_theirs),
         cmocka_unit_test(block_that_cannot_be_opened_fails_what_needs_it),
     };

@@ -1,8 +1,10 @@
 /* Compaction against a model: any set of overlapping blocks and deletions, joined, is the merged
  * reference; at every failure of a file operation the samples are there once. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/chunk/merge.h"
@@ -183,7 +185,8 @@ static void add_block(struct world *world, int from, int to, uint64_t carried, s
                                   .positions = &position,
                                   .position_count = 1,
                                   .deletions = carried};
-    snprintf(name, sizeof name, "%d-%d-%zu", from, to, world->blocks++);
+    snprintf(name, sizeof name, "%" PRId64 "-%" PRId64 "-%zu", time_of(from), time_of(to),
+             world->blocks++);
     assert_int_equal(ing_block_set_tenant_dir(world->set, TENANT, &dir), NX_OK);
     assert_int_equal(ing_block_writer_new(world->fs, dir, name, &meta, &writer), NX_OK);
     for (int series = 0; series < SERIES; series++)
@@ -704,6 +707,63 @@ static void retention_takes_the_oldest_by_age_and_by_size(void **state)
     world_release(&world);
 }
 
+/* Makes the block whose time begins at that slot one that cannot be opened. */
+static void damage_block(struct world *world, int slot)
+{
+    struct ing_block_list list = all_blocks(world);
+    char *path = NULL;
+    for (size_t i = 0; i < list.count; i++)
+        if (ing_block_meta(list.blocks[i])->min_t == time_of(slot))
+            path = find_file(ing_block_dir(list.blocks[i]), ".nxb");
+    ing_block_list_release(&list);
+    assert_non_null(path);
+    assert_int_equal(truncate(path, 10), 0);
+    nx_free(path);
+}
+
+static enum nx_err check_slot(struct world *world, int slot)
+{
+    struct nx_fail fail;
+    struct ing_range range = {.min_t = time_of(slot), .max_t = time_of(slot + 1)};
+    return ing_block_set_check_lost(world->set, TENANT, range, &fail);
+}
+
+static void retention_takes_damaged_blocks_too(void **state)
+{
+    (void)state;
+    struct world world;
+    struct truth truth = {0};
+    struct ing_retention_result result;
+    world_init(&world, 9, nx_fs_posix());
+    for (int i = 0; i < 6; i++)
+        add_block(&world, i * 10, i * 10 + 10, 0, &truth);
+    damage_block(&world, 0);
+    damage_block(&world, 20);
+    damage_block(&world, 50);
+    reopen(&world);
+    assert_true(check_slot(&world, 5) == NX_ERR_CORRUPT && check_slot(&world, 25) != NX_OK &&
+                check_slot(&world, 55) != NX_OK && check_slot(&world, 35) == NX_OK);
+    /* by age */
+    struct rule_ask ask = {.rule = {.max_age_ms = 50 * STEP_MS}};
+    assert_int_equal(ing_retention_apply(world.set, time_of(60), rule_of, &ask, &result), NX_OK);
+    assert_true(result.damaged == 1 && result.too_old == 0);
+    assert_true(check_slot(&world, 5) == NX_OK && check_slot(&world, 25) == NX_ERR_CORRUPT);
+    /* by size: with the blocks beside them */
+    ask.rule.max_bytes = 1;
+    assert_int_equal(ing_retention_apply(world.set, time_of(60), rule_of, &ask, &result), NX_OK);
+    assert_true(result.damaged == 1 && result.too_large == 3);
+    assert_true(check_slot(&world, 25) == NX_OK && check_slot(&world, 55) == NX_ERR_CORRUPT);
+    /* without any block beside it, and not seen again at the next start */
+    reopen(&world);
+    assert_int_equal(check_slot(&world, 55), NX_ERR_CORRUPT);
+    assert_int_equal(ing_retention_apply(world.set, time_of(110), rule_of, &ask, &result), NX_OK);
+    assert_int_equal(result.damaged, 1);
+    reopen(&world);
+    for (int slot = 5; slot < 60; slot += 10)
+        assert_int_equal(check_slot(&world, slot), NX_OK);
+    world_release(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +777,7 @@ int main(void)
         cmocka_unit_test(late_blocks_wait_until_they_weigh_enough),
         cmocka_unit_test(following_the_plan_ends_with_few_blocks),
         cmocka_unit_test(retention_takes_the_oldest_by_age_and_by_size),
+        cmocka_unit_test(retention_takes_damaged_blocks_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
