@@ -48,6 +48,7 @@ struct run {
     uint64_t batches, items;
     struct body *bodies; /* an item; NULL: made when sent */
     uint64_t start_ns;
+    int64_t started_ms; /* the same by the wall clock */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     uint64_t next_item;
@@ -258,6 +259,7 @@ static enum nx_err run_all(struct run *run)
                             &c->conn);
     }
     run->start_ns = now_ns();
+    run->started_ms = nx_now_ms(nx_clock_system());
     for (; started < count && !err; started++) {
         if (pthread_create(&connections[started].thread, NULL, run_connection,
                            &connections[started]) != 0)
@@ -319,6 +321,8 @@ static void report(struct run *run, double elapsed_s)
         json ? ", \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f"
              : "latency               p50 %.3f ms, p90 %.3f ms, p99 %.3f ms, max %.3f ms\n",
         percentile(run, 0.5), percentile(run, 0.9), percentile(run, 0.99), percentile(run, 1));
+    if (json)
+        (void)printf(", \"started_ms\": %" PRId64, run->started_ms);
     (void)printf(json ? ", \"statuses\": {" : "statuses             ");
     const char *separator = "";
     for (unsigned status = 0; status < MAX_STATUS; status++) {

@@ -63,10 +63,9 @@ static void read_through(const struct ing_sealed_list *list)
         struct nx_sample_iter *it;
         struct nx_sample sample;
         uint32_t count = 0;
-        int rc;
         if (nx_chunk_iter_new(chunk.encoding, chunk.data, &it) != NX_OK)
             continue;
-        while ((rc = nx_sample_next(it, &sample)) == 1)
+        while (nx_sample_next(it, &sample) == 1)
             require(++count <= UINT16_MAX);
         nx_sample_iter_free(it);
     }
