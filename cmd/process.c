@@ -565,6 +565,8 @@ static enum nx_err open_process(struct cmd_process *process, struct nx_fail *fai
         err = open_ingester(process, fail);
     if (!err)
         err = open_ring(process, fail);
+    if (!err && process->ing)
+        ing_set_ring(process->ing, process->ring);
     if (!err)
         err = open_clients(process);
     if (!err)

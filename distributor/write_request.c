@@ -83,12 +83,15 @@ static void respond_fail(struct write_request *request, enum nx_err err, const s
     respond(request, nx_err_http(err), text, stored);
 }
 
-/* The first offender, and how much was refused with it. */
-static void respond_refused(struct write_request *request, const struct dist_refusals *pushed,
-                            const uint64_t *stored)
+/* The first offender, and how much was refused with it. `limit` is what the tenant has reached, or
+ * NULL. */
+static void respond_refused(struct write_request *request, const struct nx_fail *limit,
+                            const struct dist_refusals *pushed, const uint64_t *stored)
 {
     const struct dist_refusals *own = &request->refusals;
-    const struct nx_fail *first = dist_refusals_any(own) ? &own->first : &pushed->first;
+    const struct nx_fail *first = limit                    ? limit
+                                  : dist_refusals_any(own) ? &own->first
+                                                           : &pushed->first;
     uint64_t points = request->received[DIST_KIND_FLOAT] + request->received[DIST_KIND_HISTOGRAM];
     uint64_t samples = own->samples + pushed->samples;
     uint64_t metadata = own->metadata;
@@ -103,7 +106,7 @@ static void respond_refused(struct write_request *request, const struct dist_ref
         (void)snprintf(text, sizeof text,
                        "%s (refused: %" PRIu64 " of %" PRIu64 " samples; the others are stored)",
                        first->text, samples, points);
-    respond(request, 400, text, stored);
+    respond(request, limit ? 429 : 400, text, stored);
 }
 
 static void count_accepted(const struct write_request *request)
@@ -117,13 +120,17 @@ static void on_pushed(void *user, const struct dist_push_result *result)
 {
     struct write_request *request = user;
     dist_metrics_refusals(request->worker->dist->metrics, result->refusals);
+    if (result->err == NX_ERR_RATE_LIMITED && dist_refusals_any(result->refusals)) {
+        respond_refused(request, &result->fail, result->refusals, result->stored);
+        return;
+    }
     if (result->err) {
         respond_fail(request, result->err, &result->fail, result->stored);
         return;
     }
     count_accepted(request);
     if (dist_refusals_any(&request->refusals) || dist_refusals_any(result->refusals))
-        respond_refused(request, result->refusals, result->stored);
+        respond_refused(request, NULL, result->refusals, result->stored);
     else
         respond(request, request->stream->success, "", result->stored);
 }

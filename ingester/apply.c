@@ -225,12 +225,15 @@ struct applier {
     uint32_t ref;                    /* of the row's series, or ING_REF_NONE */
     struct nx_labels labels;         /* of the row, where it brought some */
     struct ing_refused_row *refused; /* the row's entry, once it has one */
+    const char *limit_text;          /* of the tenant's limit that the row would pass, or NULL */
 };
 
 static const char *refusal_text(struct applier *a, enum nx_err code)
 {
     if (code != NX_ERR_RATE_LIMITED)
         return nx_err_text(code);
+    if (a->limit_text)
+        return a->limit_text;
     char text[128];
     (void)snprintf(text, sizeof text, "limit of %zu series in memory (ingester.max-series) reached",
                    atomic_load(&a->store->head->options.limit->max));
@@ -303,6 +306,10 @@ static enum nx_err create_series(struct applier *a)
     struct ing_head *head = a->store->head;
     uint32_t tenant;
     enum nx_err err = ing_head_tenant_get(head, a->batch->tenant, &tenant);
+    if (err == NX_OK && a->part->limited &&
+        !ing_quota_allows(&a->part->quota, ing_head_tenant(head, tenant), a->labels, a->part->arena,
+                          &a->limit_text))
+        err = NX_ERR_RATE_LIMITED;
     if (err == NX_OK)
         err = ing_head_create(head, tenant, a->batch->ids[a->row], a->labels, &a->ref);
     if (err != NX_OK)
@@ -495,6 +502,7 @@ static enum nx_err apply_row(struct applier *a)
 {
     enum nx_err err = NX_OK;
     a->refused = NULL;
+    a->limit_text = NULL;
     if (!find_series(a, &err))
         return err;
     err = apply_floats(a);
@@ -609,6 +617,17 @@ static enum nx_err apply_metadata(const struct applier *a, uint64_t nonce, struc
     return err == NX_ERR_RATE_LIMITED ? NX_OK : err;
 }
 
+/* While the tenant's rows go in the head has the tenant's window, where that is narrower. Returns
+ * the head's own. */
+static int64_t take_narrow_window(struct ing_head *head, const struct ing_part *part)
+{
+    int64_t own = head->options.rules.out_of_order_ms;
+    int64_t wanted = part->limited ? part->quota.out_of_order_ms : -1;
+    if (wanted >= 0 && wanted < own)
+        head->options.rules.out_of_order_ms = wanted;
+    return own;
+}
+
 enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment,
                       uint64_t nonce, int64_t now_ms, struct nx_buf *log)
 {
@@ -617,10 +636,12 @@ enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t s
     enum nx_err err = take_room(store, part);
     if (err != NX_OK)
         return err;
+    int64_t out_of_order_ms = take_narrow_window(store->head, part);
     for (size_t i = 0; i < part->row_count && err == NX_OK; i++) {
         a.row = part->rows[i];
         err = apply_row(&a);
     }
+    store->head->options.rules.out_of_order_ms = out_of_order_ms;
     log_series(&a, nonce, log);
     log_samples(&a, nonce, log);
     log_exemplars(&a, nonce, log);

@@ -5,6 +5,7 @@
 #define ING_APPLY_H
 
 #include "ingester/head/head.h"
+#include "ingester/quota.h"
 #include "ingester/wal/book.h"
 #include "ingester/wal/record.h"
 #include "proto/internal.pb-c.h"
@@ -70,6 +71,8 @@ struct ing_refused_row {
 /* The part of a batch that one shard gets, and what became of it. */
 struct ing_part {
     const struct ing_batch *batch;
+    struct ing_quota quota;
+    bool limited; /* by `quota` */
     uint32_t *rows;
     size_t row_count;
     uint32_t *metadata; /* positions in request->metadata */

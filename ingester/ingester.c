@@ -294,6 +294,11 @@ bool ing_is_fresh(const struct ingester *ing)
     return ing->fresh;
 }
 
+void ing_set_ring(struct ingester *ing, struct nx_ring *ring)
+{
+    ing->ring = ring;
+}
+
 void ing_reload(struct ingester *ing)
 {
     /* the others are read where they are used */

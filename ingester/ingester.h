@@ -59,6 +59,9 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out,
 enum nx_err ing_recover(struct ingester *ing, struct nx_fail *fail) NX_WARN_UNUSED;
 /* Appends what ing_recover is doing, or "serving". Any thread. */
 void ing_print_progress(const struct ingester *ing, struct nx_buf *out);
+/* Whose partitions are whose, by which limits of the cluster are divided; before the workers start.
+ * Without, there are none. */
+void ing_set_ring(struct ingester *ing, struct nx_ring *ring);
 /* After ing_recover: starts maintenance (flush, retention); on worker 0 or before the workers run.
  */
 enum nx_err ing_start(struct ingester *ing) NX_WARN_UNUSED;

@@ -31,6 +31,8 @@ struct ing_shard {
     struct ing_log *log;
     char *dir;              /* of its log */
     uint64_t first_segment; /* what lies before it has been replaced by a checkpoint */
+    uint64_t owned;         /* partitions that are this shard's, by ring view `owned_version` */
+    uint64_t owned_version;
 };
 
 struct ingester {
@@ -47,6 +49,7 @@ struct ingester {
     struct ing_shard *shards;
     uint32_t shard_count;
     struct ing_series_limit limit;
+    struct nx_ring *ring; /* NULL: not told */
     struct nx_metrics *metrics;
     struct nx_http_budget budget;
     struct nx_lane *read_lane;

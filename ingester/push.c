@@ -3,6 +3,7 @@
  * there waits until the first writing of it is on disk. The request is answered when all its shards
  * have. */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
 #include "ingester/ingester_internal.h"
@@ -19,6 +20,7 @@ struct push {
     struct nx_rpc_request *req;
     struct ing_pb pb;
     struct ing_batch batch;
+    struct nx_tenant_limits limits;
     struct push_part *parts; /* one a shard */
     struct ing_fan fan;
 };
@@ -62,6 +64,39 @@ static void count_part(const struct ing_part *part, struct nx_metrics *metrics)
                       part->refused[i].count);
 }
 
+/* The partitions of the view that this ingester takes the writes of and that are the shard's. */
+static uint64_t count_owned(const struct ing_shard *shard, const struct nx_ring_view *view)
+{
+    const struct ingester *ing = shard->ing;
+    uint64_t owned = 0;
+    for (uint32_t p = shard->index; p < view->partitions; p += ing->shard_count) {
+        size_t count;
+        const uint16_t *writers = nx_ring_writers(view, p, &count);
+        for (size_t i = 0; i < count; i++)
+            owned += writers[i] < view->member_count &&
+                     strcmp(view->members[writers[i]].name, ing->deps.node_name) == 0;
+    }
+    return owned;
+}
+
+/* What the shard may take of the tenant. */
+static void set_quota(const struct push *push, struct ing_shard *shard, struct ing_part *part)
+{
+    const struct nx_tenant_limits *limits = &push->limits;
+    struct ingester *ing = push->ing;
+    bool series = ing->ring && (limits->max_series > 0 || limits->max_series_per_metric > 0);
+    part->limited = series || limits->out_of_order_ms >= 0;
+    if (series) {
+        struct nx_ring_view *view = nx_ring_acquire(ing->ring);
+        if (view->version != shard->owned_version) {
+            shard->owned = count_owned(shard, view);
+            shard->owned_version = view->version;
+        }
+        nx_ring_release(view);
+    }
+    part->quota = ing_quota_of(limits, shard->owned, series ? ing->deps.partitions : 0);
+}
+
 static void part_run(struct ing_fan_slot *slot)
 {
     struct push *push = NX_OWNER(struct push, fan, slot->fan);
@@ -74,6 +109,7 @@ static void part_run(struct ing_fan_slot *slot)
         err = ing_log_reserve(shard->log, ing_apply_bound(&shard->store, &part->part), &log);
     if (err == NX_OK) {
         size_t before = log->len;
+        set_quota(push, shard, &part->part);
         err = ing_apply(&shard->store, &part->part, ing_log_segment(shard->log),
                         ing_log_nonce(shard->log), nx_now_ms(push->ing->deps.clock), log);
         if (log->len > before)
@@ -190,6 +226,14 @@ static enum nx_err split(struct push *push)
     return NX_OK;
 }
 
+static struct nx_tenant_limits limits_of(struct ingester *ing, struct nx_view tenant)
+{
+    struct nx_tenant_limits limits = {.out_of_order_ms = -1};
+    if (ing->deps.limits)
+        nx_limits_of(ing->deps.limits, ing->deps.overrides, tenant, &limits);
+    return limits;
+}
+
 void ing_push_handle(struct nx_rpc_request *req, void *user)
 {
     struct ingester *ing = user;
@@ -220,6 +264,7 @@ void ing_push_handle(struct nx_rpc_request *req, void *user)
         push_fail(push, err, fail.code != NX_OK ? nx_fail_text(&fail) : NULL);
         return;
     }
+    push->limits = limits_of(ing, push->batch.tenant);
     push->fan.ing = ing;
     push->fan.home = nx_rpc_request_worker(req);
     push->fan.run = part_run;

@@ -103,6 +103,12 @@ static enum nx_err name_get(struct ing_postings *postings, struct nx_view text, 
     return NX_OK;
 }
 
+size_t ing_postings_count(const struct ing_postings *postings, struct nx_label label)
+{
+    uint32_t pair = pair_find(postings, label);
+    return pair == NX_INDEX_NONE ? 0 : postings->pairs[pair].count;
+}
+
 static enum nx_err pair_slot(struct ing_postings *postings, uint32_t *slot)
 {
     if (postings->pair_free != ING_SYMBOL_NONE) {

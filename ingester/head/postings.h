@@ -75,6 +75,8 @@ enum nx_err ing_postings_select(const struct ing_postings *postings,
                                 const struct nx_matcher *matchers, size_t count,
                                 roaring_bitmap_t **out) NX_WARN_UNUSED;
 
+/* How many series carry it. */
+size_t ing_postings_count(const struct ing_postings *postings, struct nx_label label);
 /* NULL where no series has the label. */
 const struct ing_name *ing_postings_name(const struct ing_postings *postings, struct nx_view name);
 bool ing_pair_intersects(const struct ing_postings *postings, const struct ing_pair *pair,

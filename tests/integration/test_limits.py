@@ -133,3 +133,55 @@ def test_distributors_share_a_rate(tmp_path, remote_pb2):
     finally:
         second.kill()
         cluster.kill()
+
+
+def test_series_beyond_the_limit_are_refused_and_known_ones_stored(tenants, remote_pb2):
+    one = tenants("overrides: {t: {max_global_series_per_user: 100}, m: {max_global_series_per_metric: 40}}",
+                  ["--workers=2"])
+    assert one.send(remote_pb2, rows("a", 60)).status == 204
+    answer = one.send(remote_pb2, rows("a", 200))
+    assert answer.status == 429
+    assert "limit of 100 series" in answer.text and "limits.max-global-series-per-user" in answer.text
+    assert "refused: 100 of 200 samples" in answer.text and int(answer.headers["Retry-After"]) >= 1
+    assert len(one.names()) == 100
+    # the known ones go on
+    assert one.send(remote_pb2, rows("a", 60)).status == 204
+    one.change("overrides: {t: {max_global_series_per_user: 400}}")
+    assert one.send(remote_pb2, rows("a", 200)).status == 204
+    one.change("overrides: {m: {max_global_series_per_metric: 40}}")
+    answer = one.send(remote_pb2, rows("b", 100), tenant="m")
+    assert answer.status == 429 and "40 series of the metric b" in answer.text
+    assert len(one.names("m")) == 40
+    assert one.send(remote_pb2, rows("c", 10), tenant="m").status == 204
+
+
+def test_out_of_order_window_of_a_tenant_is_narrower(tenants, remote_pb2):
+    one = tenants("overrides: {t: {out_of_order_time_window: 10m}}")
+    now = int(time.time() * 1000)
+    labels = {"__name__": "a"}
+    assert one.send(remote_pb2, [(labels, [(now, 1.0)])]).status == 204
+    assert one.send(remote_pb2, [(labels, [(now - 300_000, 2.0)])]).status == 204
+    answer = one.send(remote_pb2, [(labels, [(now - 700_000, 3.0)])])
+    assert answer.status == 400 and "too old" in answer.text
+    assert one.send(remote_pb2, [(labels, [(now, 1.0)])], tenant="u").status == 204
+    assert one.send(remote_pb2, [(labels, [(now - 700_000, 3.0)])], tenant="u").status == 204
+
+
+def test_series_limit_holds_over_six_ingesters(tmp_path, remote_pb2):
+    overrides = tmp_path / "overrides.yml"
+    overrides.write_text("overrides: {t: {max_global_series_per_user: 1000}}")
+    flags = ["--auth.multitenancy=true", f"--tenants.overrides-file={overrides}"]
+    cluster = harness.Cluster(tmp_path, flags=["--auth.multitenancy=true"], distributor_flags=flags[1:],
+                              ingester_flags=flags[1:], ingesters=6)
+    try:
+        cluster.start()
+        writer = harness.Writer(remote_pb2, cluster.distributor.url)
+        tenant = {"X-Scope-OrgID": "t"}
+        statuses = [writer.send_raw(writer.encode(rows("a", 500, start=n * 500)), headers=tenant).status
+                    for n in range(5)]
+        assert statuses[0] == 204 and 429 in statuses
+        answer = cluster.querier.get("/api/v1/series", {"match[]": "a"}, headers=tenant)
+        # shards take their parts, so a replica's count is off by the noise of hashing
+        assert 900 <= len(answer.json["data"]) <= 1150
+    finally:
+        cluster.kill()
