@@ -1,6 +1,8 @@
 /* The identity is a file of 12 bytes: the number and its checksum. */
 #include "ingester/datadir.h"
 
+#include <string.h>
+
 #include "common/base/alloc.h"
 #include "common/base/buf.h"
 #include "common/base/cursor.h"
@@ -8,6 +10,38 @@
 #include "common/base/rand.h"
 
 #define IDENTITY_BYTES 12
+
+/* The directory above it, "." for a bare name; false for the root and for ".". */
+static bool go_up(char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (len <= 1 && (path[0] == '/' || path[0] == '.'))
+        return false;
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (len == 0)
+        path[len++] = '.';
+    path[len] = '\0';
+    return true;
+}
+
+/* The directory may be new, and those above it: without their names in the ones above nothing below
+ * is found again after a power cut. One that cannot be synced (it may be unreadable) was not made
+ * here. */
+static enum nx_err sync_names(const struct nx_fs *fs, const char *dir)
+{
+    char *path = nx_strdup(dir);
+    if (!path)
+        return NX_ERR_NOMEM;
+    while (go_up(path))
+        (void)fs->sync_dir(fs, path);
+    nx_free(path);
+    return NX_OK;
+}
 
 enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_fd,
                              struct nx_fail *fail)
@@ -19,6 +53,9 @@ enum nx_err ing_datadir_lock(const struct nx_fs *fs, const char *dir, int *lock_
         return nx_fail_set(
             fail, err, "storage.data-dir %s: expected a directory, or a name in one that exists",
             dir);
+    if (err != NX_OK)
+        return nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
+    err = sync_names(fs, dir);
     if (err != NX_OK)
         return nx_fail_set(fail, err, "storage.data-dir %s: %s", dir, nx_err_text(err));
     err = nx_dir_lock(dir, lock_fd);

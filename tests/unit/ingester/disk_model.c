@@ -243,6 +243,8 @@ static struct disk_node *adopt(struct disk_model *disk, const char *path)
 static struct disk_node *lookup(struct disk_model *disk, const char *path)
 {
     char name[256];
+    if (strcmp(path, "/") == 0)
+        return disk->root;
     struct disk_node *dir = parent_of(disk, path, name);
     struct disk_node *node = find_entry(dir, name);
     if (!node) {

@@ -1,0 +1,25 @@
+/* One world: a cluster under load and faults, its quiet end, and the audit of what it kept. */
+#ifndef SIM_CLUSTER_H
+#define SIM_CLUSTER_H
+
+#include "tests/sim/ledger.h"
+
+struct sim_options {
+    uint64_t seed;
+    uint64_t duration_ns; /* of load and faults */
+    unsigned faults;      /* bits 1 << enum sim_fault */
+    bool lie;             /* disks say that they sync, and do not */
+    bool trace;
+};
+
+struct sim_outcome {
+    uint64_t hash;
+    uint64_t events;
+    uint64_t samples, acked, checked;
+    uint64_t writes, writes_failed, reads, reads_failed, reads_partial;
+    char problem[512]; /* "": all promises held */
+};
+
+void sim_cluster_run(const struct sim_options *options, struct sim_outcome *out);
+
+#endif

@@ -1,0 +1,38 @@
+/* What goes wrong, when: drawn from the seed, one thing after the other and some at once. */
+#ifndef SIM_FAULTS_H
+#define SIM_FAULTS_H
+
+#include "tests/sim/node.h"
+
+enum sim_fault {
+    SIM_FAULT_KILL,     /* kill -9, started again */
+    SIM_FAULT_POWER,    /* power cut: what was not synced is gone in part */
+    SIM_FAULT_RESTART,  /* SIGTERM, started again */
+    SIM_FAULT_HANG,     /* SIGSTOP, SIGCONT */
+    SIM_FAULT_CUT,      /* a link, one way or both */
+    SIM_FAULT_ISOLATE,  /* all links of a node, one way or both */
+    SIM_FAULT_NET,      /* messages are lost, doubled, late */
+    SIM_FAULT_DISK,     /* writes and syncs fail, or the disk is full */
+    SIM_FAULT_SLOW,     /* blocking calls take long */
+    SIM_FAULT_SKEW,     /* a wall clock is off */
+    SIM_FAULT_PRESSURE, /* a process finds itself short of memory */
+    SIM_FAULT_COUNT,
+};
+extern const char *const sim_fault_names[SIM_FAULT_COUNT];
+
+struct sim_faults_options {
+    struct sim_node *const *nodes;
+    size_t node_count;
+    unsigned kinds; /* bits 1 << enum sim_fault */
+    uint64_t mean_interval_ns;
+};
+
+struct sim_faults;
+
+struct sim_faults *sim_faults_new(const struct sim_faults_options *options);
+void sim_faults_free(struct sim_faults *faults);
+void sim_faults_start(struct sim_faults *faults);
+/* No more of them, and everything is put right at once: nodes are up, links whole. */
+void sim_faults_heal(struct sim_faults *faults);
+
+#endif
