@@ -6,6 +6,11 @@
 
 #include "cmd/process.h"
 
+/* Asked for by jemalloc, where it is linked: what a thread has freed goes back to the system
+ * although the thread sleeps, as a lane does between two compactions. */
+extern const char *const malloc_conf;
+const char *const malloc_conf = "background_thread:true";
+
 struct subcommand {
     const char *name;
     unsigned roles; /* a serving process, or ... */
