@@ -74,6 +74,9 @@ bool qry_no_target_metadata_prepare(struct qry_job *op);
 bool qry_no_targets_render(struct qry_job *op, struct qry_json *json);
 bool qry_no_alertmanagers_render(struct qry_job *op, struct qry_json *json);
 bool qry_no_scrape_pools_render(struct qry_job *op, struct qry_json *json);
+bool qry_no_pool_prepare(struct qry_job *op);
+bool qry_no_relabel_steps_prepare(struct qry_job *op);
+bool qry_no_blocks_render(struct qry_job *op, struct qry_json *json);
 bool qry_no_items_render(struct qry_job *op, struct qry_json *json);
 
 #endif

@@ -145,6 +145,32 @@ bool qry_no_scrape_pools_render(struct qry_job *op, struct qry_json *json)
     return raw(json, NX_VIEW("{\"scrapePools\":[]}"));
 }
 
+/* Of one pool, of which there is none. */
+bool qry_no_pool_prepare(struct qry_job *op)
+{
+    char quoted[160];
+    struct nx_view pool = qry_job_param(op, "scrapePool");
+    if (pool.len == 0)
+        return qry_job_fail(op, QRY_API_BAD_DATA, "no scrapePool parameter provided");
+    return qry_job_fail(op, QRY_API_BAD_DATA,
+                        "error retrieving scrape config: scrape pool %s not found",
+                        nx_quote_into(pool, quoted, sizeof quoted));
+}
+
+bool qry_no_relabel_steps_prepare(struct qry_job *op)
+{
+    if (qry_job_param(op, "scrapePool").len > 0 && qry_job_param(op, "labels").len == 0)
+        return qry_job_fail(op, QRY_API_BAD_DATA, "no labels parameter provided");
+    return qry_no_pool_prepare(op);
+}
+
+/* The blocks are the ingesters'. */
+bool qry_no_blocks_render(struct qry_job *op, struct qry_json *json)
+{
+    (void)op;
+    return raw(json, NX_VIEW("{\"blocks\":[]}"));
+}
+
 bool qry_no_items_render(struct qry_job *op, struct qry_json *json)
 {
     (void)op;

@@ -30,10 +30,11 @@ enum nx_err qry_matches_parse(struct qry_job *op, struct qry_match_params *out,
         out->count++;
         const struct qry_selector *selector = &qry_query_expr(out->queries[i])->selector;
         out->sets[i] = (struct qry_matcher_set){selector->matchers, selector->matcher_count};
-        if (!out->may_match_all && matches_nothing_only(&out->sets[i]))
+    }
+    for (size_t i = 0; i < count && !out->may_match_all; i++)
+        if (matches_nothing_only(&out->sets[i]))
             return nx_fail_set(fail, NX_ERR_INVALID,
                                "match[] must contain at least one non-empty matcher");
-    }
     return NX_OK;
 }
 
