@@ -24,7 +24,8 @@ const char cmd_ctl_member_usage[] =
     "stopped\n"
     "                                  (--no-wait: does not follow it; --cancel: NODE stays)\n"
     "narthex ctl readonly NODE on|off  no new writes to NODE; it is still read\n"
-    "narthex ctl forget NODE           how a member that is gone for good leaves the list\n";
+    "narthex ctl forget NODE           takes a member that LEFT, or is gone for good, off the list "
+    "(etcd)\n";
 
 struct request {
     const char *address;
@@ -156,6 +157,31 @@ static int act(const struct request *request, struct member *member)
     return leaves && !request->no_wait ? follow(request, member) : 0;
 }
 
+static int forget(const struct request *request, struct member *member)
+{
+    Narthex__ForgetRequest message = NARTHEX__FORGET_REQUEST__INIT;
+    struct cmd_rpc_call call = {.address = request->address, .method = "forget"};
+    message.name = (char *)(uintptr_t)request->node;
+    nx_buf_init(&call.body, 4096);
+    nx_buf_init(&call.reply, 4096);
+    enum nx_err err =
+        nx_buf_reserve(&call.body, narthex__forget_request__get_packed_size(&message));
+    if (err == NX_OK)
+        err = cmd_rpc_caller_open(member->map.cluster, &member->caller);
+    if (err != NX_OK) {
+        nx_buf_release(&call.body);
+        return complain(request, nx_err_text(err));
+    }
+    call.body.len = narthex__forget_request__pack(&message, (uint8_t *)call.body.data);
+    cmd_rpc_caller_run(member->caller, &call, 1, CALL_TIMEOUT_MS);
+    cmd_rpc_caller_close(member->caller);
+    nx_buf_release(&call.reply);
+    if (call.err != NX_OK)
+        return complain(request, call.text);
+    (void)printf(request->json ? "{\"forgotten\":\"%s\"}\n" : "%s  forgotten\n", request->node);
+    return 0;
+}
+
 static int run(const struct request *request)
 {
     struct member member = {.address = NULL};
@@ -169,8 +195,7 @@ static int run(const struct request *request)
     if (at == SIZE_MAX) {
         (void)complain(request, "there is no member of that name");
     } else if (strcmp(request->command, "forget") == 0) {
-        (void)complain(request, "the list of members is ring.members of each node: take it out "
-                                "there, then reload every node (SIGHUP)");
+        status = forget(request, &member);
     } else if (cmd_rpc_caller_open(member.map.cluster, &member.caller) == NX_OK) {
         member.address = member.map.roster->members[at].address;
         status = act(request, &member);

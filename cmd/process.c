@@ -186,6 +186,8 @@ static enum nx_err take_members(void *user, const struct nx_config_draft *draft,
         read_overrides(process, nx_config_draft_text(draft, "tenants.overrides-file"), fail);
     if (err)
         return err;
+    if (process->settings.ring_backend != 0)
+        return NX_OK; /* the list comes from elsewhere */
     const char *members = nx_config_draft_text(draft, "ring.members");
     if (!*members)
         members = process->settings.implied_members;
@@ -492,9 +494,15 @@ static enum nx_err open_ingester(struct cmd_process *process, struct nx_fail *fa
 static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
 {
     struct cmd_settings *settings = &process->settings;
-    struct nx_ring_options options = {
-        .backend = "static",
+    static const char *const backends[] = {"static", "dns", "etcd"}; /* as the setting has them */
+    settings->ring_options = (struct nx_ring_options){
+        .backend = backends[settings->ring_backend],
         .members = settings->ring_members,
+        .dns = settings->ring_dns,
+        .dns_server = settings->ring_dns_server,
+        .dns_interval_ms = (uint64_t)settings->dns_interval_ms,
+        .etcd_endpoints = settings->ring_etcd_endpoints,
+        .forget_after_ms = (uint64_t)settings->forget_after_ms,
         .cluster = settings->ring_cluster,
         .partitions = (uint32_t)settings->ring_partitions,
         .rf = (uint32_t)settings->ring_replication_factor,
@@ -505,7 +513,9 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
                  .is_member = process->ing != NULL,
                  .incarnation = process->ing ? ing_incarnation(process->ing) : 0,
                  .fresh = process->ing && ing_is_fresh(process->ing),
-                 .state_dir = process->ing ? settings->ing.data_dir : NULL},
+                 .state_dir = process->ing ? settings->ing.data_dir : NULL,
+                 .zone = settings->node_zone,
+                 .weight = settings->node_weight},
         .max_skew_ms = (uint64_t)settings->max_clock_skew_ms,
         .address = settings->node_advertise,
         .fs = nx_fs_posix(),
@@ -513,8 +523,8 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
     struct nx_log *log = NULL;
     enum nx_err err = nx_log_child(process->root_log, "ring", &log);
     return err ? err
-               : nx_ring_new(&options, process->clock, process->rpc, log, process->telemetry,
-                             &process->ring, fail);
+               : nx_ring_new(&settings->ring_options, process->clock, process->rpc, log,
+                             process->telemetry, &process->ring, fail);
 }
 
 static enum nx_err open_distributor(struct cmd_process *process)

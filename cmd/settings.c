@@ -8,7 +8,7 @@
 
 #include "common/base/log.h"
 
-static const char *const backends[] = {"static", NULL};
+static const char *const backends[] = {"static", "dns", "etcd", NULL};
 static const char *const log_levels[] = {"debug", "info", "warn", "error", NULL};
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 
@@ -80,6 +80,12 @@ static const struct nx_setting process_settings[] = {
      .default_text = "",
      .offset = FIELD(node_zone),
      .help = "Failure zone of this node; replicas are spread over zones."},
+    {.key = "node.weight",
+     .type = NX_SETTING_DOUBLE,
+     .default_text = "1",
+     .offset = FIELD(node_weight),
+     .help = "dns, etcd: this ingester's share of the partitions, relative to the others (0.01 to "
+             "1000)."},
     {.key = "node.advertise",
      .type = NX_SETTING_STRING,
      .default_text = "",
@@ -90,7 +96,9 @@ static const struct nx_setting process_settings[] = {
      .default_text = "static",
      .offset = FIELD(ring_backend),
      .choices = backends,
-     .help = "Where the list of ingesters comes from: static = ring.members."},
+     .help =
+         "Where the list of ingesters comes from: static = ring.members, dns = ring.dns, etcd = "
+         "ring.etcd-endpoints."},
     {.key = "ring.cluster",
      .type = NX_SETTING_STRING,
      .default_text = "narthex",
@@ -102,7 +110,39 @@ static const struct nx_setting process_settings[] = {
      .default_text = "",
      .offset = FIELD(ring_members),
      .reloadable = true,
-     .help = "The ingesters: name@host:port[/zone],... (all: itself where empty)."},
+     .help =
+         "static: the ingesters, name@host:port[/zone][*weight],... (all: itself where empty)."},
+    {.key = "ring.dns",
+     .type = NX_SETTING_STRING,
+     .default_text = "",
+     .offset = FIELD(ring_dns),
+     .help = "dns: names of SRV records (_service._proto.name) or of addresses (host:port), each "
+             "with /zone or without, separated by commas."},
+    {.key = "ring.dns-server",
+     .type = NX_SETTING_STRING,
+     .default_text = "",
+     .offset = FIELD(ring_dns_server),
+     .help = "dns: the server that is asked, as IPv4 address or address:port; empty: that of "
+             "resolv.conf."},
+    {.key = "ring.dns-interval",
+     .type = NX_SETTING_DURATION,
+     .default_text = "10s",
+     .offset = FIELD(dns_interval_ms),
+     .min = 100,
+     .max = 3600000,
+     .help = "dns: time between two looks."},
+    {.key = "ring.etcd-endpoints",
+     .type = NX_SETTING_STRING,
+     .default_text = "http://127.0.0.1:2379",
+     .offset = FIELD(ring_etcd_endpoints),
+     .help = "etcd: its client URLs, separated by commas."},
+    {.key = "ring.forget-after",
+     .type = NX_SETTING_DURATION,
+     .default_text = "1h",
+     .offset = FIELD(forget_after_ms),
+     .min = 0,
+     .max = INT64_C(31536000000),
+     .help = "Silence after which an ingester's copies are made elsewhere; 0: never."},
     {.key = "ring.replication-factor",
      .type = NX_SETTING_INT,
      .default_text = "3",
@@ -285,7 +325,10 @@ enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
         err = check_cluster(settings, fail);
     if (err)
         return err;
-    if (!*settings->ring_members) {
+    if (settings->node_weight < 0.01 || settings->node_weight > 1000)
+        return nx_fail_set(fail, NX_ERR_CONFIG, "node.weight: expected 0.01 to 1000, got %g",
+                           settings->node_weight);
+    if (!*settings->ring_members && settings->ring_backend == 0) {
         if (roles != CMD_ALL)
             return nx_fail_set(
                 fail, NX_ERR_CONFIG,

@@ -28,6 +28,13 @@ struct cmd_settings {
     int ring_backend;
     const char *ring_cluster;
     const char *ring_members;
+    const char *ring_dns;
+    const char *ring_dns_server;
+    int64_t dns_interval_ms;
+    const char *ring_etcd_endpoints;
+    int64_t forget_after_ms;
+    double node_weight;
+    struct nx_ring_options ring_options; /* made of the above; the backends keep it */
     int64_t ring_replication_factor;
     int64_t ring_partitions;
     int64_t heartbeat_interval_ms;

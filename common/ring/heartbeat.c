@@ -113,7 +113,6 @@ static uint64_t age_ms(int64_t now_ms, int64_t since_ms)
 /* With the lock held; `response` borrows from the ring. */
 static void fill(struct nx_ring *ring, bool knows_whole, Narthex__HeartbeatResponse *response)
 {
-    size_t i = nx_roster_find(ring->roster, ring->self_name);
     struct nx_view bits = nx_whole_bits(ring->self.whole);
     response->name = ring->self_name;
     response->incarnation = ring->incarnation;
@@ -123,7 +122,7 @@ static void fill(struct nx_ring *ring, bool knows_whole, Narthex__HeartbeatRespo
     response->distributors = nx_ring_count_pushers(ring);
     response->state_age_ms = age_ms(response->now_ms, ring->self.since_ms);
     response->whole_version = ring->self.whole_version;
-    response->zone = (char *)(uintptr_t)(i == SIZE_MAX ? "" : ring->roster->members[i].zone);
+    response->zone = ring->zone;
     if (!knows_whole) {
         response->whole =
             (ProtobufCBinaryData){.len = bits.len, .data = (uint8_t *)(uintptr_t)bits.ptr};
@@ -185,6 +184,7 @@ enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server)
     if (err == NX_OK) {
         nx_rpc_server_admit_all(server, METHOD); /* `compare` says more exactly what differs */
         err = nx_ring_serve_member(ring, server);
+        err = err == NX_OK ? nx_ring_serve_forget(ring, server) : err;
     }
     return err;
 }
@@ -308,7 +308,7 @@ static void row_answered(struct nx_ring *ring, size_t i, const Narthex__Heartbea
     row->last_seen_ms = nx_now_ms(ring->clock);
     row->skew_ms =
         response->now_ms + (int64_t)((now_ns - began_ns) / 2 / NS_PER_MS) - row->last_seen_ms;
-    row->wrong_zone = strcmp(response->zone, ring->roster->members[i].zone) != 0;
+    row->wrong_zone = *response->zone && strcmp(response->zone, ring->roster->members[i].zone) != 0;
     nx_ring_rival_answered(ring, i);
     nx_health_answered(&row->health, now_ns);
     nx_metric_add(ring->metrics, NX_RING_HEARTBEATS, 0, 1);
@@ -365,7 +365,7 @@ void nx_ring_settle(struct nx_ring *ring)
 {
     pthread_mutex_lock(&ring->lock);
     bool over = ring->stopping && ring->timer_closed && ring->probes_out == 0 && !ring->wake_sent &&
-                !ring->self.saving;
+                !ring->self.saving && !ring->forget_name[0];
     pthread_mutex_unlock(&ring->lock);
     if (over) {
         void (*closed)(void *) = ring->closed;
@@ -489,6 +489,7 @@ static void look(struct nx_ring *ring)
         nx_ring_depart(ring);
         nx_ring_publish(ring);
         nx_ring_self_save(ring);
+        nx_ring_forget_silent(ring, now);
         uint64_t wait_ns = due > now ? due - now : 0;
         uv_timer_start(&ring->timer, on_timer, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
     }
@@ -547,6 +548,9 @@ void nx_ring_stop(struct nx_ring *ring, void (*closed)(void *user), void *user)
 {
     pthread_mutex_lock(&ring->lock);
     ring->stopping = true;
+    if (ring->backend) {
+        nx_backend_stop(ring->backend);
+    }
     bool started = ring->worker != NULL;
     pthread_mutex_unlock(&ring->lock);
     if (!started) {

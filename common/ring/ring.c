@@ -177,10 +177,6 @@ void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err o
 
 static enum nx_err check_options(const struct nx_ring_options *options, struct nx_fail *fail)
 {
-    if (strcmp(options->backend, "static") != 0) {
-        return nx_fail_set(fail, NX_ERR_CONFIG, "ring.backend: expected static, got \"%s\"",
-                           options->backend);
-    }
     if (options->partitions == 0 || options->partitions > 65536) {
         return nx_fail_set(fail, NX_ERR_CONFIG, "ring.partitions: expected 1 to 65536, got %u",
                            options->partitions);
@@ -206,8 +202,9 @@ static enum nx_err set_up(struct nx_ring *ring, const struct nx_ring_options *op
     ring->cluster = nx_strdup(options->cluster ? options->cluster : "");
     ring->self_name = nx_strdup(options->self.name ? options->self.name : "");
     ring->address = nx_strdup(options->address ? options->address : "");
+    ring->zone = nx_strdup(options->self.zone ? options->self.zone : "");
     ring->nothing = nx_whole_new(options->partitions, false);
-    if (!ring->cluster || !ring->self_name || !ring->address || !ring->nothing) {
+    if (!ring->cluster || !ring->self_name || !ring->address || !ring->zone || !ring->nothing) {
         return NX_ERR_NOMEM;
     }
     ring->is_member = options->self.is_member;
@@ -223,9 +220,11 @@ static enum nx_err set_up(struct nx_ring *ring, const struct nx_ring_options *op
     ring->limits.timeout_ns = options->heartbeat_timeout_ms * UINT64_C(1000000);
     /* Two probes must fit into the time-out. */
     ring->probe_timeout_ms = options->heartbeat_timeout_ms / 2 + 1;
+    ring->forget_after_ns = options->forget_after_ms * UINT64_C(1000000);
     ring->max_skew_ms = options->max_skew_ms;
     ring->fs = options->fs;
-    return nx_ring_self_init(ring, &options->self);
+    enum nx_err err = nx_ring_self_init(ring, &options->self);
+    return err == NX_OK ? nx_lane_new("ring", 1, 16, &ring->lane) : err;
 }
 
 static enum nx_err check_self(const struct nx_ring *ring, struct nx_fail *fail)
@@ -241,6 +240,20 @@ static enum nx_err check_self(const struct nx_ring *ring, struct nx_fail *fail)
                NX_I("members", ring->roster->count), NX_I("replication_factor", ring->rf));
     }
     return NX_OK;
+}
+
+static enum nx_err first_members(struct nx_ring *ring, const struct nx_ring_options *options,
+                                 struct nx_fail *fail)
+{
+    enum nx_err err = nx_backend_new(options, ring->log, &ring->backend, fail);
+    if (err != NX_OK || !ring->backend) {
+        return err == NX_OK ? nx_ring_set_members(ring, options->members, fail) : err;
+    }
+    err = nx_backend_first(ring->backend, fail);
+    if (err == NX_OK) {
+        err = nx_ring_set_members(ring, ring->backend->last.data, fail);
+    }
+    return err == NX_OK ? nx_backend_start(ring->backend, ring) : err;
 }
 
 enum nx_err nx_ring_new(const struct nx_ring_options *options, const struct nx_clock *clock,
@@ -268,7 +281,7 @@ enum nx_err nx_ring_new(const struct nx_ring_options *options, const struct nx_c
         nx_fail_set(fail, err, "%s", nx_err_text(err));
         goto fail;
     }
-    err = nx_ring_set_members(ring, options->members, fail);
+    err = first_members(ring, options, fail);
     if (err == NX_OK) {
         err = check_self(ring, fail);
     }
@@ -293,6 +306,10 @@ void nx_ring_free(struct nx_ring *ring)
     if (!ring) {
         return;
     }
+    if (ring->lane) {
+        nx_lane_free(ring->lane);
+    }
+    nx_backend_free(ring->backend);
     nx_ring_self_release(ring);
     if (ring->view) {
         nx_ring_release(ring->view);
@@ -306,6 +323,7 @@ void nx_ring_free(struct nx_ring *ring)
     nx_free(ring->cluster);
     nx_free(ring->self_name);
     nx_free(ring->address);
+    nx_free(ring->zone);
     pthread_mutex_destroy(&ring->lock);
     nx_free(ring);
 }

@@ -114,14 +114,21 @@ struct nx_ring_self {
     uint64_t incarnation;
     bool fresh;            /* the data directory is new: begins JOINING, else in the state it had */
     const char *state_dir; /* where the state outlives the process; NULL: begins JOINING */
+    const char *zone;      /* "" where none is set */
+    double weight;         /* for dns and etcd; static has it in its list */
 };
 
 struct nx_fs;
 
 struct nx_ring_options {
-    const char *backend; /* "static" */
-    const char *members; /* "name@host:port[/zone],..." */
-    const char *cluster; /* name; a peer with another one is refused */
+    const char *backend;        /* "static", "dns", "etcd" */
+    const char *members;        /* static: "name@host:port[/zone][*weight],..." */
+    const char *dns;            /* dns: "host:port[/zone]" or "_service._proto.name[/zone]",... */
+    const char *dns_server;     /* "IPv4[:port]"; NULL or "": of resolv.conf */
+    uint64_t dns_interval_ms;   /* between two looks */
+    const char *etcd_endpoints; /* etcd: "http://host:port,..." */
+    uint64_t forget_after_ms; /* silent that long, a member's copies are made elsewhere; 0: never */
+    const char *cluster;      /* name; a peer with another one is refused */
     uint32_t partitions;
     uint32_t rf;
     uint64_t heartbeat_interval_ms; /* 1000 */
@@ -134,7 +141,10 @@ struct nx_ring_options {
 
 struct nx_ring;
 
-/* Parses the members, publishes the first view (nobody heard yet counts as healthy until the first
+/* `options`, and what it points to, must live as long as the ring where the backend is not static.
+ * Such a backend is asked at once, for up to 15 seconds.
+ *
+ * Parses the members, publishes the first view (nobody heard yet counts as healthy until the first
  * time-out has passed, so that a start does not refuse writes) and serves the heartbeat RPC.
  * NX_ERR_CONFIG with the entry at fault. Before the workers start; probing begins on `worker` with
  * nx_ring_start. */
@@ -179,6 +189,11 @@ uint32_t nx_ring_distributors(struct nx_ring *ring);
 /* Any thread. */
 struct nx_ring_view *nx_ring_acquire(struct nx_ring *ring);
 void nx_ring_release(struct nx_ring_view *view);
+/* How long ago the member gave a sign of life; 0 for one that is not in the list. Any thread. */
+int64_t nx_ring_silent_ms(struct nx_ring *ring, const char *member_name);
+/* Takes a member that is LEFT or silent off the list for good. Blocks; any thread that may. */
+enum nx_err nx_ring_forget(struct nx_ring *ring, const char *member_name,
+                           struct nx_fail *fail) NX_WARN_UNUSED;
 /* A failed or answered call tells the ring what it learnt, ahead of the next heartbeat. Any thread.
  */
 void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err outcome);

@@ -12,6 +12,7 @@
 #include "common/base/file.h"
 #include "common/base/refcount.h"
 #include "common/net/lane.h"
+#include "common/ring/backend.h"
 #include "common/ring/health.h"
 #include "common/ring/pushers.h"
 #include "common/ring/ring.h"
@@ -97,7 +98,13 @@ struct nx_ring {
     uint64_t probe_timeout_ms;
     uint64_t max_skew_ms; /* 0: no limit */
     const struct nx_fs *fs;
-    struct nx_lane *lane; /* writes the state; NULL where it is not kept */
+    char *zone;                 /* as this process is told it is in */
+    struct nx_backend *backend; /* NULL: static */
+    uint64_t forget_after_ns;   /* 0: never */
+    struct nx_lane *lane;       /* writes the state, and forgets members */
+    struct nx_job forget_job;
+    char forget_name[256]; /* of the member being forgotten; "" */
+    uint64_t forget_next_ns;
     struct nx_job save;
     enum nx_member_state save_state;
     int64_t save_since_ms;
@@ -153,6 +160,10 @@ void nx_ring_self_turn(struct nx_ring *ring, enum nx_member_state state);
 
 /* --- departure.c --- */
 enum nx_err nx_ring_serve_member(struct nx_ring *ring, struct nx_rpc_server *server) NX_WARN_UNUSED;
+/* Answers the RPC that has a member forgotten. */
+enum nx_err nx_ring_serve_forget(struct nx_ring *ring, struct nx_rpc_server *server) NX_WARN_UNUSED;
+/* Has a member forgotten that has been silent for too long, once its copies are elsewhere. */
+void nx_ring_forget_silent(struct nx_ring *ring, uint64_t now_ns);
 /* Takes the last step of a departure when it is due. */
 void nx_ring_depart(struct nx_ring *ring);
 

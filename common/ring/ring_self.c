@@ -117,7 +117,7 @@ static void on_saved(struct nx_job *job)
 void nx_ring_self_save(struct nx_ring *ring)
 {
     struct nx_ring_self_part *self = &ring->self;
-    if (!ring->lane || self->saving || self->saved == self->state || ring->stopping) {
+    if (!self->dir || self->saving || self->saved == self->state || ring->stopping) {
         return;
     }
     ring->save_state = self->state;
@@ -147,7 +147,7 @@ static enum nx_err recall(struct nx_ring *ring, const struct nx_ring_self *own)
         err = store(ring->fs, self->dir, self->state, self->since_ms);
     }
     self->saved = self->state;
-    return err == NX_OK ? nx_lane_new("ring", 1, 4, &ring->lane) : err;
+    return err;
 }
 
 enum nx_err nx_ring_self_init(struct nx_ring *ring, const struct nx_ring_self *own)
@@ -171,9 +171,6 @@ enum nx_err nx_ring_self_init(struct nx_ring *ring, const struct nx_ring_self *o
 
 void nx_ring_self_release(struct nx_ring *ring)
 {
-    if (ring->lane) {
-        nx_lane_free(ring->lane);
-    }
     nx_whole_drop(ring->self.whole);
     nx_free(ring->self.dir);
 }

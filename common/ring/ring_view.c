@@ -29,6 +29,10 @@ static enum nx_placement_kind kind_of(const struct nx_ring *ring, size_t i, uint
     if (ring->worker && !self && !row->health.heard && row->health.healthy) {
         return NX_PLACEMENT_SETTLES;
     }
+    if (!self && !row->health.healthy && ring->forget_after_ns > 0 &&
+        now_ns > row->health.since_ns + ring->forget_after_ns && row->state != NX_MEMBER_LEFT) {
+        return NX_PLACEMENT_GOES; /* silent for so long that its copies are made elsewhere */
+    }
     switch (self ? ring->self.state : row->state) {
     case NX_MEMBER_JOINING:
         return NX_PLACEMENT_COMES;

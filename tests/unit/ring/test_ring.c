@@ -146,7 +146,7 @@ static void options_bad_name_the_setting(void **state)
     (void)state;
     struct nx_ring_options cases[6];
     static const char *const texts[] = {
-        "ring.backend: expected static, got \"gossip\"",
+        "ring.backend: expected static, dns or etcd, got \"gossip\"",
         "ring.partitions: expected 1 to 65536, got 0",
         "ring.replication-factor: expected 1 to 64, got 0",
         "ring.heartbeat-timeout: expected at least the heartbeat interval (40ms, not 0), got 39ms",

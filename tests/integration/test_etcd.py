@@ -1,0 +1,205 @@
+"""Members in a packaged etcd: birth, joins, names, forgetting; and that a cluster serves on when etcd does not."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+import harness
+from test_membership import ctl, members
+
+pytestmark = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd-server is not installed")
+
+
+class Etcd:
+    """One to three processes of etcd on loopback."""
+
+    def __init__(self, workdir, count):
+        ports = harness.free_ports(2 * count)
+        clients, peers = ports[:count], ports[count:]
+        together = ",".join(f"e{i}=http://127.0.0.1:{peers[i]}" for i in range(count))
+        self.endpoints = ",".join(f"http://127.0.0.1:{port}" for port in clients)
+        self.clients = clients
+        self.processes = [
+            harness.Process(f"etcd-{i}", [
+                shutil.which("etcd"), f"--name=e{i}", f"--data-dir={workdir / f'etcd-{i}'}",
+                f"--listen-client-urls=http://127.0.0.1:{clients[i]}",
+                f"--advertise-client-urls=http://127.0.0.1:{clients[i]}",
+                f"--listen-peer-urls=http://127.0.0.1:{peers[i]}",
+                f"--initial-advertise-peer-urls=http://127.0.0.1:{peers[i]}",
+                f"--initial-cluster={together}",
+            ], workdir) for i in range(count)
+        ]
+
+    def start(self):
+        for process in self.processes:
+            process.start()
+        harness.wait_until(lambda: all(self.serves(port) for port in self.clients), 30, "etcd")
+        return self
+
+    @staticmethod
+    def serves(port):
+        try:
+            answer = harness.http("GET", f"http://127.0.0.1:{port}/health", timeout=3)
+            return answer.status == 200 and answer.json["health"] in ("true", True)
+        except OSError:
+            return False
+
+    def kill(self):
+        for process in self.processes:
+            process.kill()
+
+
+class EtcdCluster(harness.Cluster):
+    """A cluster whose ingesters are listed in etcd."""
+
+    def __init__(self, workdir, endpoints, ingesters=3):
+        super().__init__(workdir, ingesters)
+        self.workdir = workdir
+        self.shared = [
+            "--ring.backend=etcd", f"--ring.etcd-endpoints={endpoints}",
+            "--ring.replication-factor=3", "--ring.heartbeat-interval=200ms",
+            "--ring.heartbeat-timeout=1s", "--ring.cluster=shop",
+        ]
+        for node in self.nodes:
+            node.argv = [a for a in node.argv if not a.startswith("--ring.")] + self.shared
+
+    def ingester(self, name, *flags):
+        (port,) = harness.free_ports(1)
+        node = harness.Node("ingester", name, port, self.workdir,
+                            [*self.shared, "--storage.retention=10y", *flags])
+        self.nodes.append(node)
+        return node
+
+    def wait_members(self, count):
+        for node in (self.distributor, self.querier):
+            harness.wait_until(
+                lambda n=node: len(members(n)) == count
+                and all(m["healthy"] for m in members(n).values()), 30,
+                f"{count} members at {node.name}")
+
+    def start(self):
+        for node in self.nodes:
+            node.start()
+        for node in self.nodes:
+            node.wait_ready()
+        self.wait_members(len(self.ingesters))
+        return self
+
+
+def write(remote_pb2, cluster, k):
+    writer = harness.Writer(remote_pb2, cluster.distributor.url)
+    return writer.send([({"__name__": "etcd_test", "shard": str(i)},
+                         [(1_700_000_000_000 + k * 1000, float(k))]) for i in range(100)])
+
+
+def count(cluster, k):
+    result = cluster.querier.query("count(etcd_test)", 1_700_000_000 + k)
+    return int(result[0]["value"][1])
+
+
+def run_to_its_end(node, timeout_s=60):
+    done = subprocess.run(node.argv, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def etcd(tmp_path):
+    made = Etcd(tmp_path, 1).start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+def cluster(tmp_path, etcd):
+    made = EtcdCluster(tmp_path, etcd.endpoints).start()
+    yield made
+    try:
+        made.stop()
+    finally:
+        made.kill()
+
+
+def test_members_find_each_other_and_serve_while_etcd_is_away(cluster, etcd, remote_pb2):
+    assert write(remote_pb2, cluster, 0).status == 204
+    assert count(cluster, 0) == 100
+    etcd.kill()
+    harness.wait_until(lambda: "the list of members stays as it is" in cluster.distributor.log, 30,
+                       "the distributor to miss etcd")
+    for k in range(1, 4):
+        assert write(remote_pb2, cluster, k).status == 204
+        assert count(cluster, k) == 100
+    cluster.ingesters[0].kill()
+    assert write(remote_pb2, cluster, 5).status == 204
+    cluster.wait_healthy(2)
+    assert count(cluster, 5) == 100
+    assert len(members(cluster.distributor)) == 3
+    etcd.start()
+    cluster.ingesters[0].start()
+    cluster.ingesters[0].wait_ready()
+    cluster.wait_members(3)
+    harness.wait_until(lambda: "the list of members can be read again" in cluster.distributor.log, 30,
+                       "the distributor to find etcd")
+    assert write(remote_pb2, cluster, 6).status == 204
+
+
+def test_new_member_is_learnt_at_once_and_forgotten_when_gone(cluster, remote_pb2):
+    added = cluster.ingester("ingester-4", "--node.zone=z4", "--node.weight=2.5")
+    added.start()
+    added.wait_ready()
+    cluster.wait_members(4)
+    shown = members(cluster.distributor)["ingester-4"]
+    assert shown["zone"] == "z4" and shown["weight"] == 2.5
+    assert write(remote_pb2, cluster, 0).status == 204
+    alive = ctl(cluster.distributor, "forget", "ingester-4")
+    assert alive.returncode == 1 and "it answers, and is" in alive.stderr
+    added.kill()
+    harness.wait_until(lambda: not members(cluster.distributor)["ingester-4"]["healthy"], 20, "its death")
+    gone = ctl(cluster.distributor, "forget", "ingester-4", "--json")
+    assert gone.returncode == 0, gone.stderr
+    assert json.loads(gone.stdout) == {"forgotten": "ingester-4"}
+    cluster.wait_members(3)
+
+
+def test_other_partitions_are_refused_with_the_birth_record(cluster):
+    wrong = cluster.ingester("ingester-9", "--ring.partitions=256")
+    status, text = run_to_its_end(wrong)
+    assert status == 2
+    assert ('cluster "shop" was born with ring.partitions 512 and ring.replication-factor 3' in text
+            and "this node has 256 and 3" in text), text
+
+
+def test_second_process_of_a_name_is_refused(cluster, remote_pb2, tmp_path):
+    second = cluster.ingester("ingester-1")
+    second.argv = [a.replace(str(second.data_dir), str(tmp_path / "other")) for a in second.argv]
+    status, text = run_to_its_end(second)
+    assert status != 0
+    assert (f'node.name: "ingester-1" is in use by another process, at '
+            f"127.0.0.1:{cluster.ingesters[0].port}") in text, text
+    assert members(cluster.distributor)["ingester-1"]["healthy"]
+    assert write(remote_pb2, cluster, 0).status == 204
+
+
+def test_three_etcds_one_and_then_all_killed(tmp_path, remote_pb2):
+    etcd = Etcd(tmp_path, 3).start()
+    cluster = EtcdCluster(tmp_path, etcd.endpoints)
+    try:
+        cluster.start()
+        assert write(remote_pb2, cluster, 0).status == 204
+        etcd.processes[0].kill()
+        added = cluster.ingester("ingester-4")
+        added.start()
+        added.wait_ready()
+        cluster.wait_members(4)
+        assert write(remote_pb2, cluster, 1).status == 204
+        etcd.kill()
+        for k in range(2, 12):
+            assert write(remote_pb2, cluster, k).status == 204
+            assert count(cluster, k) == 100
+        harness.wait_until(lambda: "the list of members stays as it is" in cluster.querier.log, 60,
+                           "the querier to miss etcd")
+        cluster.wait_members(4)
+    finally:
+        cluster.kill()
+        etcd.kill()
