@@ -45,11 +45,12 @@ static enum nx_err register_methods(struct ingester *ing)
         const char *name;
         nx_rpc_handler handle;
     } methods[] = {
-        {"select", ing_select_handle},     {"labels", ing_labels_handle},
-        {"metadata", ing_metadata_handle}, {"exemplars", ing_exemplars_handle},
-        {"status", ing_status_handle},     {"flush", ing_flush_handle},
-        {"delete", ing_delete_handle},     {"clean", ing_clean_handle},
-        {"compact", ing_compact_handle},   {"snapshot", ing_snapshot_handle},
+        {"select", ing_select_handle},           {"labels", ing_labels_handle},
+        {"metadata", ing_metadata_handle},       {"exemplars", ing_exemplars_handle},
+        {"status", ing_status_handle},           {"flush", ing_flush_handle},
+        {"delete", ing_delete_handle},           {"clean", ing_clean_handle},
+        {"compact", ing_compact_handle},         {"snapshot", ing_snapshot_handle},
+        {"cardinality", ing_cardinality_handle},
     };
     ing->budget.max_bytes = (size_t)ing->deps.settings->max_inflight_bytes;
     ing->budget.retry_after_s = 1;

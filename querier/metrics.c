@@ -2,10 +2,9 @@
 #include "querier/querier_internal.h"
 
 static const char *const endpoint_values[] = {
-    "query",       "query_range", "query_exemplars", "format_query",
-    "parse_query", "series",      "labels",          "label_values",
-    "metadata",    "status_tsdb", "status",          "read",
-    "federate",    "admin",       "other",           NULL};
+    "query",  "query_range",  "query_exemplars", "format_query", "parse_query", "series",
+    "labels", "label_values", "metadata",        "status_tsdb",  "cardinality", "status",
+    "read",   "federate",     "admin",           "other",        NULL};
 
 static const char *const response_values[] = {"success", "client_error", "server_error", "canceled",
                                               NULL};

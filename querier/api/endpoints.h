@@ -57,6 +57,17 @@ bool qry_version_render(struct qry_job *op, struct qry_json *json);
 bool qry_status_tsdb_prepare(struct qry_job *op);
 bool qry_status_tsdb_evaluate(struct qry_job *op);
 bool qry_status_tsdb_render(struct qry_job *op, struct qry_json *json);
+/* cardinality.c, active_series.c: cardinality/... */
+bool qry_label_names_cardinality_prepare(struct qry_job *op);
+bool qry_label_names_cardinality_render(struct qry_job *op, struct qry_json *json);
+bool qry_label_values_cardinality_prepare(struct qry_job *op);
+bool qry_label_values_cardinality_render(struct qry_job *op, struct qry_json *json);
+bool qry_cardinality_evaluate(struct qry_job *op);
+void qry_cardinality_release(struct qry_job *op);
+bool qry_active_series_prepare(struct qry_job *op);
+bool qry_active_series_evaluate(struct qry_job *op);
+bool qry_active_series_render(struct qry_job *op, struct qry_json *json);
+void qry_active_series_release(struct qry_job *op);
 /* admin.c: admin/tsdb/... */
 bool qry_delete_prepare(struct qry_job *op);
 bool qry_clean_prepare(struct qry_job *op);

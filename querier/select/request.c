@@ -83,6 +83,15 @@ void qry_put_exemplars_request(struct nx_buf *buf, struct nx_view tenant,
     qry_wire_put_sint(buf, 4, max_t);
 }
 
+void qry_put_cardinality_request(struct nx_buf *buf, const struct qry_cardinality_request *request)
+{
+    qry_wire_put_bytes(buf, 1, request->tenant);
+    put_matchers(buf, 2, request->matchers);
+    for (size_t i = 0; i < request->name_count; i++)
+        qry_wire_put_element(buf, 3, request->names[i]);
+    qry_wire_put_sint(buf, 4, request->active_since);
+}
+
 void qry_put_status_request(struct nx_buf *buf, struct nx_view tenant, uint32_t limit)
 {
     qry_wire_put_bytes(buf, 1, tenant);

@@ -44,6 +44,14 @@ void qry_put_metadata_request(struct nx_buf *buf, struct nx_view tenant, struct 
 void qry_put_exemplars_request(struct nx_buf *buf, struct nx_view tenant,
                                const struct qry_matcher_set *selectors, size_t count, int64_t min_t,
                                int64_t max_t);
+struct qry_cardinality_request {
+    struct nx_view tenant;
+    struct qry_matcher_set matchers;
+    const struct nx_view *names; /* whose values are counted; none: hashes of all */
+    size_t name_count;
+    int64_t active_since; /* ms; 0: all */
+};
+void qry_put_cardinality_request(struct nx_buf *buf, const struct qry_cardinality_request *request);
 void qry_put_status_request(struct nx_buf *buf, struct nx_view tenant, uint32_t limit);
 
 #endif

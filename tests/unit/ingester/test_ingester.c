@@ -463,6 +463,108 @@ static void status_counts_what_is_in_memory(void **state)
     fixture_release(&fixture);
 }
 
+static Narthex__CardinalityResponse *ask_cardinality(struct fixture *fixture,
+                                                     const Narthex__CardinalityRequest *request)
+{
+    struct answer answer;
+    call(fixture, "cardinality", &request->base, &answer);
+    Narthex__CardinalityResponse *response = narthex__cardinality_response__unpack(
+        NULL, answer.body.len, (const uint8_t *)answer.body.data);
+    answer_release(&answer);
+    assert_non_null(response);
+    return response;
+}
+
+/* Series and distinct values of a label over the shards' entries. */
+static void sum_label(const Narthex__CardinalityResponse *response, const char *name,
+                      uint64_t *series, size_t *values)
+{
+    uint64_t hashes[128];
+    size_t count = 0;
+    *series = 0;
+    for (size_t i = 0; i < response->n_labels; i++) {
+        const Narthex__LabelCardinality *label = response->labels[i];
+        if (strcmp(label->name, name) != 0)
+            continue;
+        *series += label->series;
+        for (size_t j = 0; j < label->n_hashes; j++) {
+            size_t k = 0;
+            while (k < count && hashes[k] != label->hashes[j])
+                k++;
+            if (k == count)
+                hashes[count++] = label->hashes[j];
+        }
+    }
+    *values = count;
+}
+
+static void cardinality_counts_series_that_match_and_are_active(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct pusher pusher;
+    uint64_t series;
+    size_t values;
+    fixture_init(&fixture, NULL, 3);
+    fixture_open(&fixture);
+    pusher_init(&pusher, "a");
+    for (int i = 0; i < 60; i++) { /* long enough that sets are more than runs */
+        char text[32];
+        snprintf(text, sizeof text, "i%02d", i);
+        pusher_row(&pusher, "__name__", i % 3 ? "big" : "small", "instance",
+                   nx_arena_copy(&pusher.arena, nx_view_of(text)).ptr, NULL);
+        pusher_sample(&pusher, T0 + i, 1);
+    }
+    push_all(&fixture, &pusher);
+    pusher_release(&pusher);
+    Narthex__CardinalityRequest request = NARTHEX__CARDINALITY_REQUEST__INIT;
+    request.tenant = "a";
+    Narthex__CardinalityResponse *got = ask_cardinality(&fixture, &request);
+    assert_int_equal(got->series, 60);
+    sum_label(got, "instance", &series, &values);
+    assert_true(series == 60 && values == 60);
+    sum_label(got, "__name__", &series, &values);
+    assert_true(series == 60 && values == 2);
+    narthex__cardinality_response__free_unpacked(got, NULL);
+
+    Narthex__Matcher matcher = NARTHEX__MATCHER__INIT;
+    Narthex__Matcher *matchers[] = {&matcher};
+    matcher.name = "__name__";
+    matcher.value = "big";
+    request.matchers = matchers;
+    request.n_matchers = 1;
+    request.active_since = T0 + 30;
+    got = ask_cardinality(&fixture, &request);
+    assert_int_equal(got->series, 30); /* active, whether they match or not */
+    sum_label(got, "instance", &series, &values);
+    assert_true(series == 20 && values == 20);
+    sum_label(got, "__name__", &series, &values);
+    assert_true(series == 20 && values == 1);
+    narthex__cardinality_response__free_unpacked(got, NULL);
+
+    char *names[] = {"__name__", "none"};
+    request.names = names;
+    request.n_names = 2;
+    got = ask_cardinality(&fixture, &request);
+    series = 0;
+    for (size_t i = 0; i < got->n_labels; i++) {
+        assert_string_equal(got->labels[i]->name, "__name__");
+        assert_int_equal(got->labels[i]->n_values, 1);
+        assert_string_equal(got->labels[i]->values[0]->name, "big");
+        assert_int_equal(got->labels[i]->n_hashes, 0);
+        series += got->labels[i]->values[0]->value;
+    }
+    assert_int_equal(series, 20);
+    narthex__cardinality_response__free_unpacked(got, NULL);
+
+    request.tenant = "nobody";
+    got = ask_cardinality(&fixture, &request);
+    assert_true(got->series == 0 && got->n_labels == 0);
+    narthex__cardinality_response__free_unpacked(got, NULL);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+}
+
 static void select_streams_many_series_within_its_limits(void **state)
 {
     (void)state;
@@ -546,6 +648,7 @@ int main(void)
         cmocka_unit_test(labels_come_from_heads_and_blocks_sorted_and_once),
         cmocka_unit_test(metadata_and_exemplars_come_back_after_a_restart),
         cmocka_unit_test(status_counts_what_is_in_memory),
+        cmocka_unit_test(cardinality_counts_series_that_match_and_are_active),
         cmocka_unit_test(select_streams_many_series_within_its_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,265 @@
+/* How many series carry which label, for /api/v1/cardinality. Each shard counts from its index: the
+ * size of a pair's set, or of what it has in common with the series that match and are active. A
+ * series has one value of a label, so a label's series are the sum over its values. */
+#include "common/base/alloc.h"
+#include "ingester/ingester_internal.h"
+
+#define ANSWER_BYTES_MAX ((size_t)512 << 20)
+
+struct part {
+    struct nx_arena arena;
+    uint64_t series;
+    Narthex__LabelCardinality *labels;
+    size_t count;
+};
+
+struct ask {
+    struct ingester *ing;
+    struct nx_rpc_request *req;
+    struct ing_pb pb;
+    const Narthex__CardinalityRequest *request;
+    struct nx_matcher *matchers;
+    size_t matcher_count;
+    struct ing_fan fan;
+    struct part *parts;
+    struct nx_fail fail;
+};
+
+static void ask_free(struct ask *ask)
+{
+    struct ingester *ing = ask->ing;
+    for (uint32_t i = 0; ask->parts && i < ing->shard_count; i++)
+        nx_arena_release(&ask->parts[i].arena);
+    ing_matchers_release(ask->matchers, ask->matcher_count);
+    ing_pb_release(&ask->pb);
+    nx_free(ask);
+    ing_leave(ing);
+}
+
+static void ask_fail(struct ask *ask, enum nx_err err)
+{
+    nx_rpc_reply_error(ask->req, err,
+                       ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
+    ask_free(ask);
+}
+
+/* --- a shard --- */
+
+/* What is counted in one shard. `wanted` is NULL where every series is. */
+struct count {
+    const struct ing_postings *postings;
+    const roaring_bitmap_t *wanted;
+    roaring_bitmap_t *scratch;
+};
+
+static uint64_t count_pair(const struct count *count, const struct ing_pair *pair)
+{
+    if (!count->wanted)
+        return pair->count;
+    if (!ing_pair_intersects(count->postings, pair, count->wanted))
+        return 0;
+    roaring_bitmap_clear(count->scratch);
+    ing_set_union_into(&pair->series, count->postings->slab, count->scratch);
+    return roaring_bitmap_and_cardinality(count->scratch, count->wanted);
+}
+
+static char *text_copy(struct nx_arena *arena, struct nx_view text)
+{
+    return (char *)(uintptr_t)nx_arena_copy(arena, text).ptr;
+}
+
+/* The label's values by name, or as hashes. */
+static enum nx_err count_label(const struct count *count, const struct ing_name *name,
+                               bool by_value, struct part *part)
+{
+    struct nx_arena *arena = &part->arena;
+    Narthex__LabelCardinality *out = &part->labels[part->count];
+    narthex__label_cardinality__init(out);
+    out->name = text_copy(arena, ing_symbols_text(count->postings->symbols, name->symbol));
+    Narthex__NameValue *rows = by_value ? nx_arena_array(arena, name->count, sizeof *rows) : NULL;
+    if (by_value)
+        out->values = nx_arena_array(arena, name->count, sizeof *out->values);
+    else
+        out->hashes = nx_arena_array(arena, name->count, sizeof *out->hashes);
+    if (!out->name || (by_value && (!rows || !out->values)) || (!by_value && !out->hashes))
+        return NX_ERR_NOMEM;
+    for (size_t i = 0; i < name->count; i++) {
+        const struct ing_pair *pair = &count->postings->pairs[name->pairs[i]];
+        uint64_t series = count_pair(count, pair);
+        if (series == 0)
+            continue;
+        struct nx_view value = ing_symbols_text(count->postings->symbols, pair->value);
+        out->series += series;
+        if (!by_value) {
+            out->hashes[out->n_hashes++] = nx_hash_view(value);
+            continue;
+        }
+        Narthex__NameValue *row = &rows[out->n_values];
+        narthex__name_value__init(row);
+        row->value = series;
+        row->name = text_copy(arena, value);
+        if (!row->name)
+            return NX_ERR_NOMEM;
+        out->values[out->n_values++] = row;
+    }
+    part->count += out->series > 0;
+    return NX_OK;
+}
+
+static enum nx_err count_labels(const struct ask *ask, const struct count *count, struct part *part)
+{
+    const Narthex__CardinalityRequest *request = ask->request;
+    const struct ing_postings *postings = count->postings;
+    size_t most = request->n_names > 0 ? request->n_names : postings->name_count;
+    enum nx_err err = NX_OK;
+    part->labels = nx_arena_array(&part->arena, most, sizeof *part->labels);
+    if (!part->labels)
+        return NX_ERR_NOMEM;
+    for (size_t i = 0; i < request->n_names && err == NX_OK; i++) {
+        const struct ing_name *name = ing_postings_name(postings, nx_view_of(request->names[i]));
+        err = name ? count_label(count, name, true, part) : NX_OK;
+    }
+    for (size_t i = 0; request->n_names == 0 && i < postings->name_count && err == NX_OK; i++)
+        if (postings->names[i].count > 0)
+            err = count_label(count, &postings->names[i], false, part);
+    return err;
+}
+
+static void bitmap_free(roaring_bitmap_t *bitmap)
+{
+    if (bitmap)
+        roaring_bitmap_free(bitmap);
+}
+
+/* Those of `set` with a sample since then. */
+static void keep_active(const struct ing_head *head, int64_t since, roaring_bitmap_t *set,
+                        roaring_bitmap_t *idle)
+{
+    roaring_uint32_iterator_t it;
+    roaring_init_iterator(set, &it);
+    for (; it.has_value; roaring_advance_uint32_iterator(&it))
+        if (ing_head_series(head, it.current_value)->newest_t < since)
+            roaring_bitmap_add(idle, it.current_value);
+    roaring_bitmap_andnot_inplace(set, idle);
+}
+
+static enum nx_err count_wanted(const struct ask *ask, const struct ing_head *head,
+                                const struct ing_tenant *tenant, struct part *part)
+{
+    struct count count = {.postings = &tenant->postings};
+    roaring_bitmap_t *idle = roaring_bitmap_create();
+    roaring_bitmap_t *wanted = NULL;
+    count.scratch = roaring_bitmap_create();
+    enum nx_err err = idle && count.scratch ? NX_OK : NX_ERR_NOMEM;
+    part->series = tenant->series;
+    if (err == NX_OK && ask->request->active_since > 0) {
+        roaring_bitmap_t *active = roaring_bitmap_copy(tenant->postings.all);
+        if (active)
+            keep_active(head, ask->request->active_since, active, idle);
+        part->series = active ? roaring_bitmap_get_cardinality(active) : 0;
+        wanted = active;
+        err = active ? NX_OK : NX_ERR_NOMEM;
+    }
+    if (err == NX_OK && ask->matcher_count > 0) {
+        roaring_bitmap_t *matching = NULL;
+        err = ing_postings_select(count.postings, ask->matchers, ask->matcher_count, &matching);
+        if (err == NX_OK) {
+            roaring_bitmap_andnot_inplace(matching, idle);
+            bitmap_free(wanted);
+            wanted = matching;
+        }
+    }
+    count.wanted = wanted;
+    if (err == NX_OK)
+        err = count_labels(ask, &count, part);
+    bitmap_free(wanted);
+    bitmap_free(count.scratch);
+    bitmap_free(idle);
+    return err;
+}
+
+static void part_run(struct ing_fan_slot *slot)
+{
+    struct ask *ask = NX_OWNER(struct ask, fan, slot->fan);
+    struct part *part = &ask->parts[slot->shard->index];
+    const struct ing_head *head = slot->shard->store.head;
+    uint32_t number = ing_head_tenant_find(head, nx_view_of(ask->request->tenant));
+    enum nx_err err = NX_OK;
+    if (number != ING_REF_NONE)
+        err = count_wanted(ask, head, ing_head_tenant(head, number), part);
+    if (err == NX_ERR_NOMEM && nx_arena_over(&part->arena))
+        err = NX_ERR_LIMIT;
+    ing_fan_answer(slot, err);
+}
+
+/* --- the answer --- */
+
+static void fan_done(struct ing_fan *fan)
+{
+    struct ask *ask = NX_OWNER(struct ask, fan, fan);
+    Narthex__CardinalityResponse message = NARTHEX__CARDINALITY_RESPONSE__INIT;
+    size_t labels = 0;
+    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+        labels += ask->parts[i].count;
+    message.labels = nx_arena_array(&ask->pb.arena, labels, sizeof *message.labels);
+    if (fan->err != NX_OK || !message.labels) {
+        ask_fail(ask, fan->err != NX_OK ? fan->err : NX_ERR_NOMEM);
+        return;
+    }
+    for (uint32_t i = 0; i < ask->ing->shard_count; i++) {
+        struct part *part = &ask->parts[i];
+        message.series += part->series;
+        for (size_t j = 0; j < part->count; j++)
+            message.labels[message.n_labels++] = &part->labels[j];
+    }
+    ing_pb_reply(ask->req, &message.base);
+    ask_free(ask);
+}
+
+static enum nx_err ask_init(struct ask *ask, struct nx_view body)
+{
+    struct ingester *ing = ask->ing;
+    ask->request = narthex__cardinality_request__unpack(&ask->pb.allocator, body.len,
+                                                        (const uint8_t *)body.ptr);
+    if (!ask->request)
+        return nx_fail_set(&ask->fail, NX_ERR_INVALID, "cardinality: malformed message");
+    enum nx_err err = ing_matchers_init(ask->request->matchers, ask->request->n_matchers,
+                                        &ask->pb.arena, &ask->matchers, &ask->fail);
+    if (err != NX_OK)
+        return err;
+    ask->matcher_count = ask->request->n_matchers;
+    ask->fan.slots = nx_arena_calloc(&ask->pb.arena, ing->shard_count, sizeof *ask->fan.slots);
+    struct part *parts = nx_arena_calloc(&ask->pb.arena, ing->shard_count, sizeof *parts);
+    if (!ask->fan.slots || !parts)
+        return NX_ERR_NOMEM;
+    for (uint32_t i = 0; i < ing->shard_count; i++)
+        nx_arena_init(&parts[i].arena, ANSWER_BYTES_MAX / ing->shard_count);
+    ask->parts = parts;
+    return NX_OK;
+}
+
+void ing_cardinality_handle(struct nx_rpc_request *req, void *user)
+{
+    struct ingester *ing = user;
+    if (!ing_admit(ing, req))
+        return;
+    struct ask *ask = nx_calloc(1, sizeof *ask);
+    if (!ask) {
+        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
+        ing_leave(ing);
+        return;
+    }
+    ask->ing = ing;
+    ask->req = req;
+    ing_pb_init(&ask->pb);
+    enum nx_err err = ask_init(ask, nx_rpc_request_body(req));
+    if (err != NX_OK) {
+        ask_fail(ask, err);
+        return;
+    }
+    ask->fan.ing = ing;
+    ask->fan.home = nx_rpc_request_worker(req);
+    ask->fan.run = part_run;
+    ask->fan.done = fan_done;
+    ing_fan_start(&ask->fan);
+}
