@@ -23,6 +23,7 @@ struct cluster {
     struct sim_node *distributors[2], *queriers[2];
     size_t distributor_count, querier_count;
     struct sim_ledger ledger;
+    struct sim_members members;
     struct sim_load *load;
     struct sim_faults *faults;
 };
@@ -52,10 +53,12 @@ static struct sim_node *add(struct cluster *c, const char *kind, size_t number, 
 static void choose_settings(struct cluster *c)
 {
     static const int64_t windows_ms[] = {300000, 900000, 1800000, 7200000};
+    static const int64_t late_ms[] = {60000, 600000, 7200000};
     sim_settings_init(&c->settings);
     c->settings.workers = 1 + sim_below(3);
     c->settings.partitions = 8u << sim_below(4);
     c->settings.ing.window_ms = windows_ms[sim_below(4)];
+    c->settings.ing.out_of_order_ms = late_ms[sim_below(3)];
     c->settings.ing.wal_segment_bytes = sim_chance(0.5) ? 1 << 16 : 64 << 20;
     c->settings.heartbeat_interval_ms = 2000;
     c->settings.heartbeat_timeout_ms = 10000;
@@ -65,13 +68,13 @@ static void set_up(struct cluster *c)
 {
     choose_settings(c);
     size_t ingesters = 3 + (sim_chance(0.5) ? sim_below(INGESTERS_MAX - 2) : 0);
-    char *members = c->settings.members;
-    for (size_t i = 0; i < ingesters; i++) {
-        const struct sim_node *node = add(c, "ing", i, SIM_INGESTER);
-        size_t len = strlen(members);
-        (void)snprintf(members + len, sizeof c->settings.members - len, "%s%s@%s",
-                       len > 0 ? "," : "", node->process.name, node->process.address);
-    }
+    for (size_t i = 0; i < INGESTERS_MAX; i++)
+        add(c, "ing", i, SIM_INGESTER)->spare = i >= ingesters;
+    c->members = (struct sim_members){.settings = &c->settings,
+                                      .nodes = c->all,
+                                      .ingesters = c->nodes,
+                                      .ingester_count = INGESTERS_MAX};
+    sim_members_changed(&c->members, 0);
     c->distributor_count = 1 + sim_below(2);
     c->querier_count = 1 + sim_below(2);
     for (size_t i = 0; i < c->distributor_count; i++)
@@ -105,7 +108,7 @@ static void tear_down(struct cluster *c)
 static bool all_serve(const struct cluster *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (!c->nodes[i].serving || c->nodes[i].stopping)
+        if (!c->nodes[i].spare && (!c->nodes[i].serving || c->nodes[i].stopping))
             return false;
     return true;
 }
@@ -153,11 +156,14 @@ static void run(struct cluster *c, const struct sim_options *options)
         sim_disk_set_lying(c->nodes[i].process.disk, options->lie);
     struct sim_faults_options faults = {.nodes = c->all,
                                         .node_count = c->count,
+                                        .members = &c->members,
                                         .kinds = options->faults,
                                         .mean_interval_ns = sim_between(20, 200) * SIM_S};
     c->faults = sim_faults_new(&faults);
+    c->members.node_count = c->count;
     for (size_t i = 0; i < c->count; i++)
-        sim_node_start(c->all[i]);
+        if (!c->nodes[i].spare)
+            sim_node_start(c->all[i]);
     if (!sim_run(10 * SIM_S))
         return;
     sim_load_start(c->load);

@@ -6,23 +6,17 @@
 #include "tests/sim/disk.h"
 #include "tests/sim/net.h"
 
-const char *const sim_fault_names[SIM_FAULT_COUNT] = {"kill", "power",   "restart", "hang",
-                                                      "cut",  "isolate", "net",     "disk",
-                                                      "slow", "skew",    "pressure"};
+const char *const sim_fault_names[SIM_FAULT_COUNT] = {
+    "kill", "power", "restart", "hang",     "cut",  "isolate", "net",
+    "disk", "slow",  "skew",    "pressure", "wipe", "join",    "leave"};
+
+#define POLL_NS (5 * SIM_S)
 
 struct sim_faults {
     struct sim_faults_options options;
     struct nx_rand plan;
     struct sim_event next;
     bool over;
-    struct supervisor *supervisors;
-};
-
-/* Starts a node again that is down, and ends what a fault began. */
-struct supervisor {
-    struct sim_faults *faults;
-    struct sim_node *node;
-    bool restarting;
 };
 
 struct relief {
@@ -74,7 +68,8 @@ static void relieve(struct sim_faults *faults, enum sim_fault kind, struct sim_n
     case SIM_FAULT_KILL:
     case SIM_FAULT_POWER:
     case SIM_FAULT_RESTART:
-        if (!node->process.up)
+    case SIM_FAULT_WIPE:
+        if (!node->process.up && !node->spare)
             sim_node_start(node);
         break;
     case SIM_FAULT_HANG:
@@ -102,6 +97,8 @@ static void relieve(struct sim_faults *faults, enum sim_fault kind, struct sim_n
     case SIM_FAULT_SKEW:
         node->process.skew_ms = 0;
         break;
+    case SIM_FAULT_JOIN:
+    case SIM_FAULT_LEAVE:
     case SIM_FAULT_COUNT:
         break;
     }
@@ -118,8 +115,9 @@ static void relief_run(struct sim_event *event)
     if (!relief->faults->over) {
         sim_trace("end of %s: %s", sim_fault_names[relief->kind], relief->node->process.name);
         relieve(relief->faults, relief->kind, relief->node, relief->other);
-        bool starts = relief->kind <= SIM_FAULT_RESTART;
-        if (starts && !relief->node->process.up) { /* it did not come up, or is not down yet */
+        bool starts = relief->kind <= SIM_FAULT_RESTART || relief->kind == SIM_FAULT_WIPE;
+        if (starts && !relief->node->process.up &&
+            !relief->node->spare) { /* it did not come up, or is not down yet */
             sim_after(&relief->event, NULL, SIM_S);
             return;
         }
@@ -157,10 +155,100 @@ static void disturb_net(struct sim_faults *faults)
     sim_net_set_mood(&mood);
 }
 
+static struct sim_node *draw_ingester(struct sim_faults *faults, bool spare)
+{
+    const struct sim_members *members = faults->options.members;
+    size_t count = members->ingester_count;
+    size_t at = draw(faults, count);
+    for (size_t i = 0; i < count; i++) {
+        struct sim_node *node = &members->ingesters[(at + i) % count];
+        if (node->spare == spare && node->process.up != spare)
+            return node;
+    }
+    return NULL;
+}
+
+/* Only where every member is whole: another copy of what it held may be the last but one. */
+static void wipe(struct sim_faults *faults)
+{
+    struct sim_node *node = draw_ingester(faults, false);
+    if (!node || !sim_members_whole(faults->options.members))
+        return;
+    sim_node_crash(node, coin(faults));
+    sim_disk_wipe(node->process.disk);
+    relieve_later(faults, SIM_FAULT_WIPE, node, node, duration_ns(faults));
+}
+
+static void join(struct sim_faults *faults)
+{
+    struct sim_node *node = draw_ingester(faults, true);
+    if (!node)
+        return;
+    node->spare = false;
+    sim_members_changed(faults->options.members, 20 * SIM_S);
+    sim_node_start(node);
+}
+
+/* Waits for a member that leaves to have left; then it is taken from the list and ends. */
+struct departure {
+    struct sim_event event;
+    struct sim_faults *faults;
+    struct sim_node *node;
+};
+
+static void departure_drop(struct sim_event *event)
+{
+    free(NX_OWNER(struct departure, event, event));
+}
+
+static void departure_run(struct sim_event *event)
+{
+    struct departure *departure = NX_OWNER(struct departure, event, event);
+    struct sim_node *node = departure->node;
+    if (!node->serving || nx_ring_self_state(node->ring) != NX_MEMBER_LEFT) {
+        sim_after(event, NULL, POLL_NS);
+        return;
+    }
+    node->spare = true;
+    sim_members_changed(departure->faults->options.members, 20 * SIM_S);
+    sim_node_crash(node, false);
+    sim_disk_wipe(node->process.disk);
+    free(departure);
+}
+
+static void leave(struct sim_faults *faults)
+{
+    struct sim_node *node = draw_ingester(faults, false);
+    struct nx_fail fail = {.code = NX_OK};
+    if (!node || !node->serving || node->stopping || node->process.hung ||
+        sim_members_count(faults->options.members) <= node->settings->rf)
+        return;
+    struct sim_process *outer = sim_enter(&node->process);
+    enum nx_err err = nx_ring_ask_self_state(node->ring, NX_MEMBER_LEAVING, &fail);
+    (void)sim_enter(outer);
+    sim_trace("%s: drain: %s", node->process.name, err ? nx_fail_text(&fail) : "begins");
+    if (err != NX_OK)
+        return;
+    struct departure *departure = sim_calloc(1, sizeof *departure);
+    *departure = (struct departure){.faults = faults, .node = node};
+    departure->event =
+        (struct sim_event){.kind = SIM_FAULT, .run = departure_run, .drop = departure_drop};
+    sim_after(&departure->event, NULL, POLL_NS);
+}
+
 static void begin(struct sim_faults *faults, enum sim_fault kind, struct sim_node *node,
                   struct sim_node *other)
 {
     switch (kind) {
+    case SIM_FAULT_WIPE:
+        wipe(faults);
+        return;
+    case SIM_FAULT_JOIN:
+        join(faults);
+        return;
+    case SIM_FAULT_LEAVE:
+        leave(faults);
+        return;
     case SIM_FAULT_KILL:
         sim_node_crash(node, false);
         break;
@@ -201,6 +289,7 @@ static void begin(struct sim_faults *faults, enum sim_fault kind, struct sim_nod
     case SIM_FAULT_COUNT:
         break;
     }
+    relieve_later(faults, kind, node, other, duration_ns(faults));
 }
 
 static enum sim_fault choose_kind(struct sim_faults *faults)
@@ -224,7 +313,6 @@ static void next_run(struct sim_event *event)
     struct sim_node *other = faults->options.nodes[(at + 1 + draw(faults, count - 1)) % count];
     sim_trace("fault %s: %s", sim_fault_names[kind], node->process.name);
     begin(faults, kind, node, other);
-    relieve_later(faults, kind, node, other, duration_ns(faults));
     sim_after(&faults->next, NULL, 1 + draw(faults, 2 * faults->options.mean_interval_ns));
 }
 

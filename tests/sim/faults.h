@@ -2,7 +2,7 @@
 #ifndef SIM_FAULTS_H
 #define SIM_FAULTS_H
 
-#include "tests/sim/node.h"
+#include "tests/sim/members.h"
 
 enum sim_fault {
     SIM_FAULT_KILL,     /* kill -9, started again */
@@ -16,13 +16,20 @@ enum sim_fault {
     SIM_FAULT_SLOW,     /* blocking calls take long */
     SIM_FAULT_SKEW,     /* a wall clock is off */
     SIM_FAULT_PRESSURE, /* a process finds itself short of memory */
+    SIM_FAULT_WIPE,     /* an ingester comes back with an empty disk, the others being whole */
+    SIM_FAULT_JOIN,     /* a new ingester */
+    SIM_FAULT_LEAVE,    /* an ingester is drained, and goes */
     SIM_FAULT_COUNT,
 };
+/* The faults over which the promises are kept today. */
+#define SIM_FAULTS_ALL ((1u << SIM_FAULT_WIPE) - 1)
+
 extern const char *const sim_fault_names[SIM_FAULT_COUNT];
 
 struct sim_faults_options {
     struct sim_node *const *nodes;
     size_t node_count;
+    const struct sim_members *members;
     unsigned kinds; /* bits 1 << enum sim_fault */
     uint64_t mean_interval_ns;
 };

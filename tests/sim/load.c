@@ -15,6 +15,7 @@
 #define EPOCH_MS INT64_C(1767225600000)
 #define CLIENT_TIMEOUT_NS (30 * SIM_S)
 #define ATTEMPTS_MAX 12
+#define PAUSE_NS (600 * SIM_S)
 
 struct writer {
     struct sim_event event;
@@ -22,7 +23,7 @@ struct writer {
     size_t number;
     int64_t t;
     unsigned attempts;
-    bool waiting; /* the event is in line, or an answer is awaited */
+    bool waiting; /* for an answer */
     bool audit;
     struct nx_buf body;
 };
@@ -132,6 +133,7 @@ static void send_write(struct writer *writer, struct sim_node *to)
                                        .done = on_written,
                                        .user = writer};
     writer->attempts++;
+    writer->waiting = true;
     writer->load->ledger->writes++;
     sim_http_send(&to->process, &request);
 }
@@ -150,10 +152,8 @@ static void write_run(struct sim_event *event)
 {
     struct writer *writer = NX_OWNER(struct writer, event, event);
     struct sim_load *load = writer->load;
-    if (load->stopped) {
-        writer->waiting = false;
+    if (load->stopped)
         return;
-    }
     if (writer->attempts == 0)
         compose(writer);
     send_write(writer, choose(load, load->options.distributors, load->options.distributor_count));
@@ -172,6 +172,7 @@ static void on_written(void *user, int status, struct nx_view body)
     struct writer *writer = user;
     struct sim_load *load = writer->load;
     bool stored = status == 200 || status == 204;
+    writer->waiting = false;
     sim_trace("write %zu at %" PRId64 ": %d %.*s", writer->number, writer->t, status,
               (int)(body.len < 200 ? body.len : 200), body.ptr);
     if (stored)
@@ -192,7 +193,10 @@ static void on_written(void *user, int status, struct nx_view body)
     bool again = !stored && writer->attempts < ATTEMPTS_MAX && !load->stopped;
     if (!again)
         writer->attempts = 0;
-    later(writer, jitter(load, again ? SIM_S : load->options.write_interval_ns));
+    bool pauses = !again && nx_rand_below(&load->plan, 150) == 0; /* its series become idle */
+    later(writer, jitter(load, again    ? SIM_S
+                               : pauses ? PAUSE_NS
+                                        : load->options.write_interval_ns));
 }
 
 /* --- reading ---------------------------------------------------------------------------------- */
@@ -299,10 +303,8 @@ void sim_load_free(struct sim_load *load)
 
 void sim_load_start(struct sim_load *load)
 {
-    for (size_t i = 0; i < load->options.writers; i++) {
-        load->writers[i].waiting = true;
+    for (size_t i = 0; i < load->options.writers; i++)
         later(&load->writers[i], jitter(load, load->options.write_interval_ns));
-    }
     sim_after(&load->reader.event, NULL, jitter(load, load->options.read_interval_ns));
 }
 

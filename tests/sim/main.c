@@ -205,7 +205,7 @@ static bool parse_faults(const char *text, unsigned *out)
     *out = (unsigned)number;
     if (*text && !*end)
         return true;
-    *out = strcmp(text, "all") == 0 ? (1u << SIM_FAULT_COUNT) - 1 : 0;
+    *out = strcmp(text, "all") == 0 ? SIM_FAULTS_ALL : 0;
     if (*out || strcmp(text, "none") == 0)
         return true;
     while (*text) {

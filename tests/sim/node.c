@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/alloc.h"
 #include "common/base/owner.h"
@@ -387,10 +388,35 @@ void sim_node_crash(struct sim_node *node, bool power)
         sim_disk_cut(node->process.disk);
 }
 
+static bool owns(const struct nx_ring_view *view, uint32_t partition, size_t member)
+{
+    for (uint32_t k = 0; k < view->rf; k++)
+        if (nx_ring_owners(view, partition)[k] == member)
+            return true;
+    return false;
+}
+
+bool sim_node_is_whole(const struct sim_node *node)
+{
+    if (!node->serving || node->stopping || node->process.hung)
+        return false;
+    struct nx_ring_view *view = nx_ring_acquire(node->ring);
+    bool whole = false;
+    for (size_t i = 0; i < view->member_count; i++) {
+        if (strcmp(view->members[i].name, node->process.name) != 0)
+            continue;
+        whole = view->members[i].state == NX_MEMBER_ACTIVE;
+        for (uint32_t p = 0; p < view->partitions && whole; p++)
+            whole = !owns(view, p, i) || nx_ring_is_whole(view, i, p);
+    }
+    nx_ring_release(view);
+    return whole;
+}
+
 void sim_node_set_members(struct sim_node *node, const char *members)
 {
     struct nx_fail fail = {.code = NX_OK};
-    if (!node->process.up)
+    if (!node->process.up || node->process.hung)
         return;
     struct sim_process *outer = sim_enter(&node->process);
     require(nx_ring_set_members(node->ring, members, &fail), "nx_ring_set_members", &fail);

@@ -27,6 +27,7 @@ struct sim_node {
     struct sim_process process;
     unsigned roles;
     const struct sim_settings *settings;
+    bool spare; /* an ingester that is not a member, and down */
     bool serving;
     bool stopping;
     /* memory of the process, while it is up: */
@@ -54,6 +55,8 @@ void sim_node_start(struct sim_node *node);
 void sim_node_stop(struct sim_node *node);
 /* kill -9, or a power cut. */
 void sim_node_crash(struct sim_node *node, bool power);
+/* Whether it serves, is ACTIVE, and says that it is whole. */
+bool sim_node_is_whole(const struct sim_node *node);
 /* SIGHUP with another member list. */
 void sim_node_set_members(struct sim_node *node, const char *members);
 
