@@ -75,10 +75,12 @@ void dist_batch_clear(struct dist_batch *batch, size_t keep_bytes)
 
 enum nx_err dist_batch_add_series(struct dist_batch *batch, struct dist_series **out)
 {
-    enum nx_err err = nx_grow(&batch->series, &batch->series_capacity, batch->series_count + 1,
-                              sizeof *batch->series);
-    if (err)
-        return err;
+    if (batch->series_count == batch->series_capacity) {
+        enum nx_err err = nx_grow(&batch->series, &batch->series_capacity, batch->series_count + 1,
+                                  sizeof *batch->series);
+        if (err)
+            return err;
+    }
     *out = &batch->series[batch->series_count++];
     memset(*out, 0, sizeof **out);
     (*out)->cache_ref = DIST_NO_REF;

@@ -69,8 +69,7 @@ static char *write_varint(char *at, uint64_t v)
 
 static char *write_fixed64(char *at, uint64_t v)
 {
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (char)(v >> (8 * i));
+    nx_le64_store(at, v);
     return at + 8;
 }
 

@@ -147,22 +147,44 @@ static enum nx_err resolve_new(struct resolving *r, struct dist_series *series)
     return err;
 }
 
+static bool is_cacheable(const struct dist_series *series)
+{
+    return series->cacheable && !series->broken;
+}
+
+/* Step by step for all of them, so that the memory of one comes while another is worked on. */
+static void look_up_bunch(struct resolving *r, struct dist_series *series, size_t count)
+{
+    struct dist_cache *cache = r->resolver->cache;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_cacheable(&series[i]))
+            continue;
+        series[i].cache_key =
+            dist_cache_key(r->tenant_key, r->batch->format->hash(r->batch, series[i].raw_labels));
+        dist_cache_prefetch_slot(cache, series[i].cache_key);
+    }
+    for (size_t i = 0; i < count; i++)
+        if (is_cacheable(&series[i]))
+            dist_cache_prefetch_entry(cache, series[i].cache_key);
+    for (size_t i = 0; i < count; i++) {
+        if (!is_cacheable(&series[i]))
+            continue;
+        series[i].cache_ref = dist_cache_find(cache, series[i].cache_key);
+        if (series[i].cache_ref != DIST_NO_REF)
+            series[i].id = dist_cache_id(cache, series[i].cache_ref);
+    }
+}
+
 /* The identities that the cache knows. */
 static void look_up(struct resolving *r)
 {
-    struct dist_cache *cache = r->resolver->cache;
-    dist_cache_read_begin(cache);
-    for (size_t i = 0; i < r->batch->series_count; i++) {
-        struct dist_series *series = &r->batch->series[i];
-        if (!series->cacheable || series->broken)
-            continue;
-        series->cache_key =
-            dist_cache_key(r->tenant_key, r->batch->format->hash(r->batch, series->raw_labels));
-        series->cache_ref = dist_cache_find(cache, series->cache_key);
-        if (series->cache_ref != DIST_NO_REF)
-            series->id = dist_cache_id(cache, series->cache_ref);
+    enum { BUNCH = 32 };
+    dist_cache_read_begin(r->resolver->cache);
+    for (size_t i = 0; i < r->batch->series_count; i += BUNCH) {
+        size_t left = r->batch->series_count - i;
+        look_up_bunch(r, r->batch->series + i, left < BUNCH ? left : BUNCH);
     }
-    dist_cache_read_end(cache);
+    dist_cache_read_end(r->resolver->cache);
 }
 
 static enum nx_err resolve_identity(struct resolving *r, struct dist_series *series)
@@ -183,19 +205,26 @@ static enum nx_err resolve_identity(struct resolving *r, struct dist_series *ser
     return resolve_new(r, series);
 }
 
-/* False for a timestamp that is refused, which is then counted. */
-static bool take_timestamp(struct resolving *r, const struct dist_series *series, int64_t timestamp)
+/* Apart from the usual case, because room for a reason is large. */
+static bool judge_timestamp(struct resolving *r, const struct dist_series *series,
+                            int64_t timestamp)
 {
     const struct nx_tenant_limits *limits = &r->batch->limits.max;
     enum dist_reason reason = DIST_REASON_OTHER;
     struct nx_fail why = {.code = NX_OK};
-    if (timestamp >= DIST_MIN_TIMESTAMP_MS && timestamp <= r->resolver->now_ms)
-        return true;
     if (!dist_validate_timestamp(limits, r->resolver->now_ms, timestamp, &reason, &why))
         return true;
     dist_refusals_add(r->refusals, reason, 1, &why,
                       dist_resolve_shown(r->batch, &r->batch->arena, series));
     return false;
+}
+
+/* False for a timestamp that is refused, which is then counted. */
+static inline bool take_timestamp(struct resolving *r, const struct dist_series *series,
+                                  int64_t timestamp)
+{
+    return (timestamp >= DIST_MIN_TIMESTAMP_MS && timestamp <= r->resolver->now_ms) ||
+           judge_timestamp(r, series, timestamp);
 }
 
 static void resolve_samples(struct resolving *r, struct dist_series *series)

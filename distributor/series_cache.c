@@ -121,6 +121,18 @@ static bool entry_is(uint32_t ref, const void *key, const void *user)
     return entry_at(user, ref)->key_hi == ((const struct nx_hash128 *)key)->hi;
 }
 
+void dist_cache_prefetch_slot(const struct dist_cache *cache, struct nx_hash128 key)
+{
+    nx_index_prefetch(&cache->index, key.lo);
+}
+
+void dist_cache_prefetch_entry(const struct dist_cache *cache, struct nx_hash128 key)
+{
+    uint32_t ref = nx_index_candidate(&cache->index, key.lo);
+    if (ref != NX_INDEX_NONE)
+        __builtin_prefetch(entry_at(cache, ref));
+}
+
 uint32_t dist_cache_find(struct dist_cache *cache, struct nx_hash128 key)
 {
     uint32_t ref = nx_index_find(&cache->index, key.lo, entry_is, &key, cache);

@@ -37,6 +37,9 @@ void dist_cache_read_end(struct dist_cache *cache);
 /* A reference, or DIST_NO_REF (batch.h). The entry may make room for another when the reading ends;
  * the calls that take a key beside the reference do nothing, or say no, where that has happened. */
 uint32_t dist_cache_find(struct dist_cache *cache, struct nx_hash128 key);
+/* Ahead of many finds: the first for all of them, then the second. */
+void dist_cache_prefetch_slot(const struct dist_cache *cache, struct nx_hash128 key);
+void dist_cache_prefetch_entry(const struct dist_cache *cache, struct nx_hash128 key);
 struct nx_series_id dist_cache_id(const struct dist_cache *cache, uint32_t ref);
 bool dist_cache_knows(const struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
                       uint16_t life);

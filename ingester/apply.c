@@ -276,7 +276,8 @@ static bool find_series(struct applier *a, enum nx_err *err)
 {
     struct nx_series_id id = a->batch->ids[a->row];
     struct nx_view labels = ing_batch_labels(a->batch, a->row);
-    a->ref = ing_head_find(a->store->head, id);
+    if (a->ref == ING_REF_NONE) /* it may have come with a row before */
+        a->ref = ing_head_find(a->store->head, id);
     a->labels = (struct nx_labels){0};
     if (labels.len == 0) {
         if (a->ref == ING_REF_NONE)
@@ -628,6 +629,23 @@ static int64_t take_narrow_window(struct ing_head *head, const struct ing_part *
     return own;
 }
 
+/* Looked up together, so that one row's memory comes while another's is worked on. */
+static enum nx_err apply_bunch(struct applier *a, const uint32_t *rows, size_t count)
+{
+    struct nx_series_id ids[ING_HEAD_BUNCH];
+    uint32_t refs[ING_HEAD_BUNCH];
+    enum nx_err err = NX_OK;
+    for (size_t i = 0; i < count; i++)
+        ids[i] = a->batch->ids[rows[i]];
+    ing_head_find_many(a->store->head, ids, count, refs);
+    for (size_t i = 0; i < count && err == NX_OK; i++) {
+        a->row = rows[i];
+        a->ref = refs[i];
+        err = apply_row(a);
+    }
+    return err;
+}
+
 enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment,
                       uint64_t nonce, int64_t now_ms, struct nx_buf *log)
 {
@@ -637,9 +655,9 @@ enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t s
     if (err != NX_OK)
         return err;
     int64_t out_of_order_ms = take_narrow_window(store->head, part);
-    for (size_t i = 0; i < part->row_count && err == NX_OK; i++) {
-        a.row = part->rows[i];
-        err = apply_row(&a);
+    for (size_t i = 0; i < part->row_count && err == NX_OK; i += ING_HEAD_BUNCH) {
+        size_t left = part->row_count - i;
+        err = apply_bunch(&a, part->rows + i, left < ING_HEAD_BUNCH ? left : ING_HEAD_BUNCH);
     }
     store->head->options.rules.out_of_order_ms = out_of_order_ms;
     log_series(&a, nonce, log);

@@ -94,10 +94,8 @@ enum nx_err ing_tombstone_message(const struct ing_tombstone *tombstone, struct 
     uint8_t *id = nx_arena_alloc(arena, 16);
     if (!deletion || !matchers || !list || !id)
         return NX_ERR_NOMEM;
-    for (int i = 0; i < 8; i++) {
-        id[i] = (uint8_t)(tombstone->id.hi >> (8 * i));
-        id[8 + i] = (uint8_t)(tombstone->id.lo >> (8 * i));
-    }
+    nx_le64_store(id, tombstone->id.hi);
+    nx_le64_store(id + 8, tombstone->id.lo);
     for (size_t i = 0; i < tombstone->matcher_count; i++) {
         matchers[i] = (Narthex__Matcher)NARTHEX__MATCHER__INIT;
         matchers[i].type = (uint32_t)tombstone->matchers[i].type;

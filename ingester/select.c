@@ -347,10 +347,8 @@ static enum nx_err frame_entry(struct frame *frame, struct ing_range range,
     series->chunks = nx_arena_array(&frame->arena, chunks, sizeof(Narthex__SelectChunk *));
     if (!series->chunks)
         return NX_ERR_NOMEM;
-    for (int i = 0; i < 8; i++) {
-        id[i] = (uint8_t)(entry->id.hi >> (8 * i));
-        id[8 + i] = (uint8_t)(entry->id.lo >> (8 * i));
-    }
+    nx_le64_store(id, entry->id.hi);
+    nx_le64_store(id + 8, entry->id.lo);
     series->series_id = (ProtobufCBinaryData){.data = id, .len = NX_SERIES_ID_BYTES};
     series->labels = (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)entry->labels.ptr,
                                            .len = entry->labels.len};

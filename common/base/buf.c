@@ -94,21 +94,7 @@ void nx_buf_vprintf(struct nx_buf *buf, const char *format, va_list args)
     va_end(again);
 }
 
-void nx_buf_put_u32(struct nx_buf *buf, uint32_t v)
-{
-    uint8_t bytes[4] = {(uint8_t)v, (uint8_t)(v >> 8), (uint8_t)(v >> 16), (uint8_t)(v >> 24)};
-    nx_buf_append(buf, bytes, sizeof bytes);
-}
-
-void nx_buf_put_u64(struct nx_buf *buf, uint64_t v)
-{
-    uint8_t bytes[8];
-    for (unsigned i = 0; i < 8; i++)
-        bytes[i] = (uint8_t)(v >> (8 * i));
-    nx_buf_append(buf, bytes, sizeof bytes);
-}
-
-void nx_buf_put_uvarint(struct nx_buf *buf, uint64_t v)
+void nx_buf_put_uvarint_slow(struct nx_buf *buf, uint64_t v)
 {
     uint8_t bytes[VARINT_MAX_BYTES];
     size_t len = 0;
@@ -118,12 +104,6 @@ void nx_buf_put_uvarint(struct nx_buf *buf, uint64_t v)
     }
     bytes[len++] = (uint8_t)v;
     nx_buf_append(buf, bytes, len);
-}
-
-void nx_buf_put_varint(struct nx_buf *buf, int64_t v)
-{
-    uint64_t sign = v < 0 ? UINT64_MAX : 0;
-    nx_buf_put_uvarint(buf, ((uint64_t)v << 1) ^ sign);
 }
 
 void nx_buf_put_bytes(struct nx_buf *buf, struct nx_view bytes)

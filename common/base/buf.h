@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "common/base/endian.h"
 #include "common/base/err.h"
 #include "common/base/view.h"
 
@@ -65,10 +66,28 @@ static inline void nx_buf_put_u8(struct nx_buf *buf, uint8_t v)
 {
     nx_buf_append_char(buf, (char)v);
 }
-void nx_buf_put_u32(struct nx_buf *buf, uint32_t v);
-void nx_buf_put_u64(struct nx_buf *buf, uint64_t v);
-void nx_buf_put_uvarint(struct nx_buf *buf, uint64_t v);
-void nx_buf_put_varint(struct nx_buf *buf, int64_t v);
+static inline void nx_buf_put_u32(struct nx_buf *buf, uint32_t v)
+{
+    v = htole32(v);
+    nx_buf_append(buf, &v, sizeof v);
+}
+static inline void nx_buf_put_u64(struct nx_buf *buf, uint64_t v)
+{
+    v = htole64(v);
+    nx_buf_append(buf, &v, sizeof v);
+}
+void nx_buf_put_uvarint_slow(struct nx_buf *buf, uint64_t v);
+static inline void nx_buf_put_uvarint(struct nx_buf *buf, uint64_t v)
+{
+    if (v < 0x80)
+        nx_buf_append_char(buf, (char)v);
+    else
+        nx_buf_put_uvarint_slow(buf, v);
+}
+static inline void nx_buf_put_varint(struct nx_buf *buf, int64_t v)
+{
+    nx_buf_put_uvarint(buf, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
+}
 /* uvarint length, then the bytes. */
 void nx_buf_put_bytes(struct nx_buf *buf, struct nx_view bytes);
 

@@ -2,33 +2,6 @@
  * zero. */
 #include "common/base/cursor.h"
 
-#include <endian.h>
-#include <string.h>
-
-uint32_t nx_cursor_u32(struct nx_cursor *cur)
-{
-    if (nx_cursor_left(cur) < 4) {
-        nx_cursor_fail(cur);
-        return 0;
-    }
-    const uint8_t *p = cur->ptr;
-    cur->ptr += 4;
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-uint64_t nx_cursor_u64(struct nx_cursor *cur)
-{
-    if (nx_cursor_left(cur) < 8) {
-        nx_cursor_fail(cur);
-        return 0;
-    }
-    uint64_t v = 0;
-    for (unsigned i = 0; i < 8; i++)
-        v |= (uint64_t)cur->ptr[i] << (8 * i);
-    cur->ptr += 8;
-    return v;
-}
-
 /* The low seven bits of each of eight bytes, joined. */
 static uint64_t join_sevens(uint64_t word)
 {
@@ -41,8 +14,7 @@ uint64_t nx_cursor_uvarint_slow(struct nx_cursor *cur)
 {
     uint64_t v = 0;
     if (nx_cursor_left(cur) >= sizeof v) { /* as a word, where it ends within it */
-        memcpy(&v, cur->ptr, sizeof v);
-        v = le64toh(v);
+        v = nx_le64_load(cur->ptr);
         uint64_t ends = ~v & UINT64_C(0x8080808080808080);
         if (ends != 0) {
             unsigned bits = (unsigned)__builtin_ctzll(ends) + 1;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/endian.h"
 #include "common/base/view.h"
 
 struct nx_cursor {
@@ -36,8 +37,24 @@ static inline void nx_cursor_fail(struct nx_cursor *cur)
     cur->failed = true;
     cur->ptr = cur->end;
 }
-uint32_t nx_cursor_u32(struct nx_cursor *cur);
-uint64_t nx_cursor_u64(struct nx_cursor *cur);
+static inline uint32_t nx_cursor_u32(struct nx_cursor *cur)
+{
+    if (nx_cursor_left(cur) < 4) {
+        nx_cursor_fail(cur);
+        return 0;
+    }
+    cur->ptr += 4;
+    return nx_le32_load(cur->ptr - 4);
+}
+static inline uint64_t nx_cursor_u64(struct nx_cursor *cur)
+{
+    if (nx_cursor_left(cur) < 8) {
+        nx_cursor_fail(cur);
+        return 0;
+    }
+    cur->ptr += 8;
+    return nx_le64_load(cur->ptr - 8);
+}
 uint64_t nx_cursor_uvarint_slow(struct nx_cursor *cur);
 static inline uint8_t nx_cursor_u8(struct nx_cursor *cur)
 {

@@ -53,13 +53,38 @@ static inline uint32_t nx_index_home(uint32_t tag, uint32_t size, bool in_part)
     uint32_t bits = in_part ? tag << NX_INDEX_PARTS_BITS : tag;
     return (uint32_t)(((uint64_t)bits * size) >> 32);
 }
+static inline const struct nx_index_table *nx_index_table_of(const struct nx_index *index,
+                                                             uint32_t tag)
+{
+    return index->parts ? &index->parts[tag >> (32 - NX_INDEX_PARTS_BITS)] : &index->whole;
+}
+/* For looking up many at once, where each would wait for memory: nx_index_prefetch of all, then
+ * nx_index_candidate of all (whose entries the caller fetches), then nx_index_find of all. */
+static inline void nx_index_prefetch(const struct nx_index *index, uint64_t hash)
+{
+    uint32_t tag = nx_index_tag(hash);
+    const struct nx_index_table *table = nx_index_table_of(index, tag);
+    if (table->count > 0)
+        __builtin_prefetch(&table->slots[nx_index_home(tag, table->size, index->parts != NULL)]);
+}
+/* The first reference that may be the equal entry's, nearly always it; or NX_INDEX_NONE. */
+static inline uint32_t nx_index_candidate(const struct nx_index *index, uint64_t hash)
+{
+    uint32_t tag = nx_index_tag(hash);
+    const struct nx_index_table *table = nx_index_table_of(index, tag);
+    if (table->count == 0)
+        return NX_INDEX_NONE;
+    uint32_t i = nx_index_home(tag, table->size, index->parts != NULL);
+    while (table->slots[i].ref != NX_INDEX_NONE && table->slots[i].tag != tag)
+        i = i + 1 < table->size ? i + 1 : 0;
+    return table->slots[i].ref;
+}
 /* The reference of the equal entry, or NX_INDEX_NONE. Inline, so that `eq` is too. */
 static inline uint32_t nx_index_find(const struct nx_index *index, uint64_t hash, nx_index_eq eq,
                                      const void *key, const void *user)
 {
     uint32_t tag = nx_index_tag(hash);
-    const struct nx_index_table *table =
-        index->parts ? &index->parts[tag >> (32 - NX_INDEX_PARTS_BITS)] : &index->whole;
+    const struct nx_index_table *table = nx_index_table_of(index, tag);
     if (table->count == 0)
         return NX_INDEX_NONE;
     uint32_t i = nx_index_home(tag, table->size, index->parts != NULL);

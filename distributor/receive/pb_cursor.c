@@ -1,9 +1,8 @@
 /* The tag and the lengths are at most five bytes, values at most ten, as protobuf-c reads them;
- * bits beyond the type's width are dropped. Loads are little-endian by construction of the byte
- * order, not of the machine. */
+ * bits beyond the type's width are dropped. */
 #include "distributor/receive/pb_cursor.h"
 
-#include <string.h>
+#include "common/base/endian.h"
 
 static bool fail(struct dist_pb *pb, const char *why)
 {
@@ -41,15 +40,12 @@ static bool read_fixed(struct dist_pb *pb, size_t bytes, uint64_t *out)
 {
     if ((size_t)(pb->end - pb->ptr) < bytes)
         return fail(pb, "truncated fixed-width value");
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++)
-        value |= (uint64_t)pb->ptr[i] << (8 * i);
-    *out = value;
+    *out = bytes == 8 ? nx_le64_load(pb->ptr) : nx_le32_load(pb->ptr);
     pb->ptr += bytes;
     return true;
 }
 
-bool dist_pb_next(struct dist_pb *pb, struct dist_pb_field *field)
+bool dist_pb_next_slow(struct dist_pb *pb, struct dist_pb_field *field)
 {
     if (pb->ptr == pb->end)
         return false;

@@ -46,8 +46,22 @@ static inline bool dist_pb_ok(const struct dist_pb *pb)
     return !pb->why;
 }
 
-/* The next field; false at the end and on failure. */
-bool dist_pb_next(struct dist_pb *pb, struct dist_pb_field *field);
+bool dist_pb_next_slow(struct dist_pb *pb, struct dist_pb_field *field);
+/* The next field; false at the end and on failure. Most are a tag of one byte and a text or message
+ * of fewer than 128, which are read in place. */
+static inline bool dist_pb_next(struct dist_pb *pb, struct dist_pb_field *field)
+{
+    const uint8_t *at = pb->ptr;
+    if (pb->end - at < 2 || at[0] < 8 || (at[0] & 0x87) != DIST_PB_BYTES || at[1] >= 0x80 ||
+        at[1] > pb->end - at - 2)
+        return dist_pb_next_slow(pb, field);
+    field->start = at;
+    field->number = at[0] >> 3;
+    field->wire = DIST_PB_BYTES;
+    field->bytes = nx_view_make(at + 2, at[1]);
+    pb->ptr = at + 2 + at[1];
+    return true;
+}
 
 /* The field as the type the schema gives it; a field of another wire type fails the cursor. */
 struct nx_view dist_pb_bytes_of(struct dist_pb *pb, const struct dist_pb_field *field);

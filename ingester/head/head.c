@@ -148,6 +148,30 @@ uint32_t ing_head_find(const struct ing_head *head, struct nx_series_id id)
     return nx_index_find(&head->index, id_hash(id), series_eq, &id, head);
 }
 
+static void prefetch_series(const struct ing_series *series)
+{
+    __builtin_prefetch(series);
+    __builtin_prefetch((const char *)(series + 1) - 1);
+}
+
+void ing_head_find_many(const struct ing_head *head, const struct nx_series_id *ids, size_t count,
+                        uint32_t *refs)
+{
+    assert(count <= ING_HEAD_BUNCH);
+    for (size_t i = 0; i < count; i++)
+        nx_index_prefetch(&head->index, id_hash(ids[i]));
+    for (size_t i = 0; i < count; i++) {
+        uint32_t candidate = nx_index_candidate(&head->index, id_hash(ids[i]));
+        if (candidate != ING_REF_NONE)
+            prefetch_series(ing_head_series(head, candidate));
+    }
+    for (size_t i = 0; i < count; i++) {
+        refs[i] = ing_head_find(head, ids[i]);
+        if (refs[i] != ING_REF_NONE)
+            ing_series_prefetch(&head->pool, ing_head_series(head, refs[i]));
+    }
+}
+
 /* A slot that is free; it is taken by advancing free_count or series_end. */
 static enum nx_err slot_find(struct ing_head *head, uint32_t *out)
 {

@@ -94,6 +94,11 @@ static inline struct ing_tenant *ing_head_tenant(const struct ing_head *head, ui
 }
 
 uint32_t ing_head_find(const struct ing_head *head, struct nx_series_id id);
+/* The same of many, up to ING_HEAD_BUNCH, for which memory is fetched ahead: the series and what an
+ * append to them touches. */
+#define ING_HEAD_BUNCH 32
+void ing_head_find_many(const struct ing_head *head, const struct nx_series_id *ids, size_t count,
+                        uint32_t *refs);
 /* Slots of series are stable; a freed one is not ing_series_live. */
 struct ing_series *ing_head_series(const struct ing_head *head, uint32_t ref);
 /* The caller has looked: there is no series with this id. NX_ERR_RATE_LIMITED at the process's

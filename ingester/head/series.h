@@ -95,6 +95,13 @@ static inline uint64_t ing_series_floor(const struct ing_series *series)
     return (uint64_t)series->floor_high << 32 | series->floor_low;
 }
 
+/* Fetches the memory that an append to the open chunk writes. */
+static inline void ing_series_prefetch(const struct ing_pool *pool, const struct ing_series *series)
+{
+    if (series->open_last != ING_SLAB_NONE)
+        __builtin_prefetch(ing_slab_at(&pool->slab, series->open_last), 1);
+}
+
 /* The start of the window that holds t. */
 int64_t ing_window_of(int64_t window_ms, int64_t t);
 

@@ -14,25 +14,10 @@
 #define MAGIC "\xa7NXr"
 #define MAGIC_BYTES 4
 
-static void store_u32(char *at, uint32_t v)
-{
-    for (int i = 0; i < 4; i++)
-        at[i] = (char)(uint8_t)(v >> (8 * i));
-}
-
-static uint32_t load_u32(const char *at)
-{
-    uint32_t v = 0;
-    for (int i = 0; i < 4; i++)
-        v |= (uint32_t)(uint8_t)at[i] << (8 * i);
-    return v;
-}
-
 static uint32_t frame_crc(uint64_t nonce, const char *frame, size_t payload_len)
 {
     uint8_t seed[8];
-    for (int i = 0; i < 8; i++)
-        seed[i] = (uint8_t)(nonce >> (8 * i));
+    nx_le64_store(seed, nonce);
     uint32_t crc = nx_crc32c(0, seed, sizeof seed);
     crc = nx_crc32c(crc, frame + 4, 8);
     return nx_crc32c(crc, frame + ING_RECORD_FRAME_BYTES, payload_len);
@@ -54,8 +39,8 @@ void ing_record_end(struct ing_record_writer *writer)
         return;
     char *frame = writer->buf->data + writer->start;
     size_t payload_len = ing_record_len(writer) - ING_RECORD_FRAME_BYTES;
-    store_u32(frame + 4, (uint32_t)payload_len);
-    store_u32(frame + 12, frame_crc(writer->nonce, frame, payload_len));
+    nx_le32_store(frame + 4, (uint32_t)payload_len);
+    nx_le32_store(frame + 12, frame_crc(writer->nonce, frame, payload_len));
 }
 
 void ing_record_reader_init(struct ing_record_reader *reader, struct nx_view bytes, uint64_t from,
@@ -144,14 +129,14 @@ static bool record_at(struct ing_record_reader *reader, uint64_t at, struct ing_
     const char *frame = bytes_at(reader, at, ING_RECORD_FRAME_BYTES, NULL);
     if (!frame || memcmp(frame, MAGIC, MAGIC_BYTES) != 0)
         return false;
-    uint32_t len = load_u32(frame + 4);
-    uint32_t type = load_u32(frame + 8);
+    uint32_t len = nx_le32_load(frame + 4);
+    uint32_t type = nx_le32_load(frame + 8);
     if (len > ING_RECORD_MAX_BYTES || len > reader->size - at - ING_RECORD_FRAME_BYTES ||
         type < ING_RECORD_SERIES || type > ING_RECORD_METADATA)
         return false;
     reader->effort_bytes -= len < reader->effort_bytes ? len : reader->effort_bytes;
     frame = bytes_at(reader, at, ING_RECORD_FRAME_BYTES + len, NULL);
-    if (!frame || frame_crc(reader->nonce, frame, len) != load_u32(frame + 12))
+    if (!frame || frame_crc(reader->nonce, frame, len) != nx_le32_load(frame + 12))
         return false;
     *out = (struct ing_record){.type = (enum ing_record_type)type,
                                .payload = nx_view_make(frame + ING_RECORD_FRAME_BYTES, len),

@@ -19,22 +19,16 @@
 
 static const uint8_t header_magic[MAGIC_BYTES] = {'N', 'X', 'W', 'A', 'L', '1', '\r', '\n'};
 
-static void store_u64(uint8_t *at, uint64_t v)
-{
-    for (int i = 0; i < 8; i++)
-        at[i] = (uint8_t)(v >> (8 * i));
-}
-
 void ing_segment_header_write(const struct ing_segment_header *header,
                               uint8_t out[ING_SEGMENT_HEADER_BYTES])
 {
     uint8_t *at = out;
     memcpy(at, header_magic, MAGIC_BYTES);
-    store_u64(at + 8, header->generation);
-    store_u64(at + 16, header->segment);
-    store_u64(at + 24, header->nonce);
-    store_u64(at + 32, header->shard);
-    store_u64(at + 40, nx_crc32c(0, at, 40));
+    nx_le64_store(at + 8, header->generation);
+    nx_le64_store(at + 16, header->segment);
+    nx_le64_store(at + 24, header->nonce);
+    nx_le64_store(at + 32, header->shard);
+    nx_le64_store(at + 40, nx_crc32c(0, at, 40));
     memcpy(out + COPY_BYTES, out, COPY_BYTES);
 }
 
