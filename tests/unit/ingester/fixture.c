@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/alloc.h"
 #include "common/chunk/histogram_codec.h"
@@ -571,6 +572,14 @@ double fixture_metric(struct fixture *fixture, const char *name)
     double value = at ? strtod(at + len, NULL) : 0;
     nx_buf_release(&page);
     return value;
+}
+
+void fixture_await(struct fixture *fixture, const char *name)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int i = 0; i < 60000 && fixture_metric(fixture, name) <= 0; i++)
+        (void)nanosleep(&pause, NULL);
+    assert_true(fixture_metric(fixture, name) > 0);
 }
 
 struct nx_histogram *make_histogram(struct nx_arena *arena, int n)

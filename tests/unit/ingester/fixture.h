@@ -176,6 +176,8 @@ void flush_all(struct fixture *fixture);
 
 /* A metric without labels, of the process's own; asserts that it is there. */
 double fixture_metric(struct fixture *fixture, const char *name);
+/* Waits until it is above 0: what lanes do is done later than what made them do it. */
+void fixture_await(struct fixture *fixture, const char *name);
 
 /* A small valid histogram that depends on n. */
 struct nx_histogram *make_histogram(struct nx_arena *arena, int n);

@@ -201,7 +201,7 @@ static void run_load(struct crash *crash)
     fixture_open(fixture);
     for (; step < 10; step++)
         push_step(crash, step);
-    assert_true(fixture_metric(fixture, "narthex_ingester_chunk_file_written_bytes_total") > 0);
+    fixture_await(fixture, "narthex_ingester_chunk_file_written_bytes_total");
     try_flush(crash);
     for (; step < 16; step++)
         push_step(crash, step);
