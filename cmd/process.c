@@ -605,17 +605,6 @@ static void begin_drain_task(struct nx_task *task)
     begin_drain(NX_OWNER(struct cmd_process, begin, task));
 }
 
-/* An ingester on a new directory takes part at once: it has nothing, and says so. */
-static void join(struct cmd_process *process)
-{
-    if (!process->ing || nx_ring_self_state(process->ring) != NX_MEMBER_JOINING)
-        return;
-    enum nx_err err = nx_ring_set_whole_all(process->ring, true);
-    if (err)
-        nx_log(process->log, NX_LOG_ERROR, "cannot say what this member holds", NX_E(err));
-    nx_ring_set_self_state(process->ring, NX_MEMBER_ACTIVE);
-}
-
 /* On worker 0, as the drain is: one of them comes first. */
 static void serve_task(struct nx_task *task)
 {
@@ -623,6 +612,8 @@ static void serve_task(struct nx_task *task)
     if (atomic_load(&process->draining))
         return;
     enum nx_err err = process->ing ? ing_start(process->ing) : NX_OK;
+    if (!err && process->ing)
+        err = ing_join(process->ing, process->ring, process->clients[0]);
     if (err) {
         nx_log(process->log, NX_LOG_ERROR, "cannot start", NX_E(err));
         process->failed = true;
@@ -631,7 +622,6 @@ static void serve_task(struct nx_task *task)
     }
     if (process->ing)
         nx_ring_set_self_serving(process->ring, true);
-    join(process);
     atomic_store(&process->ready, true);
     nx_log(process->log, NX_LOG_INFO, "serving", NX_S("address", process->settings.listen),
            NX_S("node", process->settings.node_name), NX_S("version", NARTHEX_VERSION));

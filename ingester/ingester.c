@@ -285,6 +285,11 @@ enum nx_err ing_start(struct ingester *ing)
     return err == NX_OK ? ing_compactor_start(ing->compactor) : err;
 }
 
+enum nx_err ing_join(struct ingester *ing, struct nx_ring *ring, struct nx_rpc_client *client)
+{
+    return ing_repair_start(ing->repair, ring, client);
+}
+
 uint64_t ing_incarnation(const struct ingester *ing)
 {
     return ing->incarnation;
@@ -390,6 +395,12 @@ static void on_flush_stopped(void *user)
     ing_compactor_stop(stop->ing->compactor, on_compactor_stopped, stop);
 }
 
+static void on_repair_stopped(void *user)
+{
+    struct stop *stop = user;
+    ing_flush_stop(stop->ing->flush, on_flush_stopped, stop);
+}
+
 void ing_stop(struct ingester *ing, void (*done)(void *user), void *user)
 {
     atomic_store(&ing->stopping, true);
@@ -400,7 +411,7 @@ void ing_stop(struct ingester *ing, void (*done)(void *user), void *user)
     stop->ing = ing;
     stop->done = done;
     stop->user = user;
-    ing_flush_stop(ing->flush, on_flush_stopped, stop);
+    ing_repair_stop(ing->repair, on_repair_stopped, stop);
 }
 
 void ing_free(struct ingester *ing)

@@ -11,7 +11,7 @@
 
 struct ingester;
 
-/* Settings of the sections `storage`, `wal` and `ingester`. */
+/* Settings of the sections `storage`, `wal`, `ingester` and `repair`. */
 struct ing_settings {
     const char *data_dir;
     int64_t retention_ms;
@@ -31,6 +31,8 @@ struct ing_settings {
      * setting of the program: tests make them small. */
     size_t chunk_buffer_bytes;
     uint64_t chunk_file_bytes;
+    int64_t repair_interval_ms;
+    int64_t repair_bandwidth; /* bytes a second; 0: no limit */
 };
 struct nx_setting_group ing_setting_group(struct ing_settings *settings);
 
@@ -65,6 +67,10 @@ void ing_set_ring(struct ingester *ing, struct nx_ring *ring);
 /* After ing_recover: starts maintenance (flush, retention); on worker 0 or before the workers run.
  */
 enum nx_err ing_start(struct ingester *ing) NX_WARN_UNUSED;
+/* After ing_start, on worker 0, whose client it is: compares with the other owners from now on, and
+ * tells the ring what this node holds. Both outlive ing_stop. */
+enum nx_err ing_join(struct ingester *ing, struct nx_ring *ring,
+                     struct nx_rpc_client *client) NX_WARN_UNUSED;
 /* Identifies this life of the data directory: stays over restarts, changes when the disk was wiped.
  */
 uint64_t ing_incarnation(const struct ingester *ing);

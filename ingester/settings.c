@@ -1,4 +1,4 @@
-/* The sections `storage`, `wal` and `ingester`. */
+/* The sections `storage`, `wal`, `ingester` and `repair`. */
 #include <stddef.h>
 
 #include "ingester/ingester.h"
@@ -118,6 +118,24 @@ static const struct nx_setting table[] = {
      .max = INT64_C(1) << 40,
      .reloadable = true,
      .help = "Memory that one select may use for the series it found."},
+    {.key = "repair.interval",
+     .type = NX_SETTING_DURATION,
+     .default_text = "2m",
+     .offset = FIELD(repair_interval_ms),
+     .min = 1000,
+     .max = DAY_MS,
+     .reloadable = true,
+     .help = "How often an ingester compares what it holds with the other owners, when nothing has "
+             "happened that makes it do so at once."},
+    {.key = "repair.bandwidth",
+     .type = NX_SETTING_BYTES,
+     .default_text = "32MiB",
+     .offset = FIELD(repair_bandwidth),
+     .min = 0,
+     .max = INT64_MAX,
+     .reloadable = true,
+     .help = "Bytes a second that an ingester pulls from others to repair what it holds; 0: no "
+             "limit."},
 };
 
 struct nx_setting_group ing_setting_group(struct ing_settings *settings)

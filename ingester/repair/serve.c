@@ -199,6 +199,8 @@ static enum nx_err request_init(struct request *request)
                                                .until = message->until,
                                                .bucket_ms = message->bucket_ms,
                                                .now_ms = message->now_ms};
+    if (message->before != 0 && message->before < message->until)
+        request->query.until = message->before;
     if (message->until > ING_TIME_LIMIT || message->until < -ING_TIME_LIMIT ||
         message->now_ms > ING_TIME_LIMIT || message->now_ms < -ING_TIME_LIMIT ||
         message->bucket_ms < 0 || message->bucket_ms % ING_DIGEST_WINDOW_MS != 0)

@@ -242,7 +242,7 @@ class Cluster:
 
     def healthy(self, node):
         members = node.get("/api/v1/cluster").json["members"]
-        return sum(1 for member in members if member["healthy"])
+        return sum(1 for member in members if member["healthy"] and member["state"] == "ACTIVE")
 
     def wait_healthy(self, count, timeout_s=20):
         for node in (self.distributor, self.querier):

@@ -1,0 +1,201 @@
+"""Replicas that were killed, wiped or stopped in the middle of a load become whole by themselves: their digests become
+those of the other owners, and each replica alone gives every sample."""
+
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+import harness
+from test_failures import METRIC, SERIES, Load, check_complete, check_query_works, value_of
+
+PARTITIONS = 64
+WINDOW_MS = 300_000
+
+
+def load_internal():
+    out = harness.BUILD / "python"
+    out.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["protoc", f"-I{harness.ROOT / 'proto'}", f"--python_out={out}",
+                    str(harness.ROOT / "proto" / "internal.proto")], check=True)
+    if str(out) not in sys.path:
+        sys.path.insert(0, str(out))
+    import internal_pb2
+
+    return internal_pb2
+
+
+@pytest.fixture(scope="module")
+def internal_pb2():
+    return load_internal()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    cluster = harness.Cluster(
+        tmp_path, flags=[f"--ring.partitions={PARTITIONS}"],
+        ingester_flags=["--repair.interval=2s"], querier_flags=["--web.enable-admin-api=true"],
+    )
+    try:
+        yield cluster.start()
+    finally:
+        for node in cluster.nodes:
+            if node.alive:
+                node.signal(signal.SIGCONT)
+        cluster.kill()
+
+
+def digests(pb, node, until_ms):
+    """{(tenant, partition, window): (count, hash)} of what a node holds."""
+    request = pb.DigestsRequest()
+    setattr(request, "from", -WINDOW_MS * 10**6)
+    request.until = until_ms
+    request.bucket_ms = WINDOW_MS
+    request.now_ms = int(time.time() * 1000)
+    answer = harness.http(
+        "POST", node.url + "/internal/v1/digests", request.SerializeToString(),
+        {"Content-Type": "application/x-protobuf", "X-Narthex-Cluster": f"narthex/{PARTITIONS}/3"},
+    )
+    assert answer.status == 200, answer.text
+    response = pb.DigestsResponse()
+    response.ParseFromString(answer.body)
+    return {
+        (rows.tenant, p, b): (n, h)
+        for rows in response.tenants
+        for p, b, n, h in zip(rows.partitions, rows.buckets, rows.counts, rows.hashes)
+    }
+
+
+def status_of(node):
+    return node.get("/api/v1/repair").json
+
+
+def is_whole(node):
+    status = status_of(node)
+    return (status["state"] == "ACTIVE" and not status["catchingUp"] and status["partitionsNotWhole"] == 0
+            and status["differingWindows"] == 0)
+
+
+def wait_equal(pb, cluster, until_ms, timeout_s=60):
+    """Until all ingesters hold the same of the time before."""
+    last = {}
+
+    def equal():
+        found = [digests(pb, node, until_ms) for node in cluster.ingesters]
+        last["counts"] = [sum(n for n, _ in d.values()) for d in found]
+        return all(d == found[0] for d in found)
+
+    try:
+        harness.wait_until(equal, timeout_s, "equal digests")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {last['counts']} samples") from None
+
+
+def check_each_alone(cluster, load):
+    """Each replica by itself, the others being down."""
+    for alone in cluster.ingesters:
+        others = [node for node in cluster.ingesters if node is not alone]
+        for node in others:
+            node.kill()
+        cluster.wait_healthy(1)
+        at = (load.round_time(load.acked + 5)) / 1000
+        window = load.acked + 10
+        answers = {}
+        for function in ("count", "sum"):
+            answer = cluster.querier.post("/api/v1/query", {
+                "query": f"{function}_over_time({METRIC}[{window}s])", "time": at, "partial_response": "true"})
+            assert answer.status == 200 and answer.json["warnings"], answer.text
+            answers[function] = {int(s["metric"]["shard"]): float(s["value"][1])
+                                 for s in answer.json["data"]["result"]}
+        assert answers["count"] == {i: load.acked for i in range(SERIES)}, alone.name
+        for i, total in answers["sum"].items():
+            assert total == sum(value_of(i, k) for k in range(load.acked)), f"{alone.name}: series {i}"
+        for node in others:
+            node.start()
+        for node in others:
+            node.wait_ready()
+        cluster.wait_healthy(3)
+
+
+@pytest.fixture
+def load(cluster, remote_pb2):
+    writer = harness.Writer(remote_pb2, cluster.distributor.url)
+    start_ms = (int(time.time()) - 3000) * 1000
+    with Load(writer, start_ms) as running:
+        running.wait_rounds(40)
+        yield running
+
+
+def finish(pb, cluster, load):
+    load.stop()
+    assert load.failures == []
+    wait_equal(pb, cluster, load.round_time(load.acked))
+    harness.wait_until(lambda: all(is_whole(node) for node in cluster.ingesters), 60, "all whole")
+    check_complete(cluster.querier, load)
+    check_each_alone(cluster, load)
+
+
+def test_wiped_ingester_is_whole_again_under_load(cluster, load, internal_pb2):
+    victim = cluster.ingesters[1]
+    victim.kill()
+    load.wait_rounds(30)
+    shutil.rmtree(victim.data_dir)
+    victim.start()
+    victim.wait_ready()
+    joined = time.monotonic()
+    while status_of(victim)["state"] != "ACTIVE":
+        assert time.monotonic() - joined < 60, victim.log[-3000:]
+        check_query_works(cluster, load)
+        load.wait_rounds(2)
+    assert status_of(victim)["pulledSamples"] >= 40 * SERIES
+    cluster.wait_healthy(3)
+    load.wait_rounds(10)
+    finish(internal_pb2, cluster, load)
+
+
+def test_killed_ingester_pulls_what_it_missed(cluster, load, internal_pb2):
+    victim = cluster.ingesters[2]
+    victim.kill()
+    cluster.wait_healthy(2)
+    load.wait_rounds(60)
+    victim.start()
+    victim.wait_ready()
+    cluster.wait_healthy(3)
+    load.wait_rounds(5)
+    finish(internal_pb2, cluster, load)
+    assert sum(status_of(node)["cycles"] for node in cluster.ingesters) > 0
+
+
+def test_ingester_that_hung_pulls_what_it_missed(cluster, load, internal_pb2):
+    victim = cluster.ingesters[0]
+    victim.signal(signal.SIGSTOP)
+    cluster.wait_healthy(2)
+    begin = time.monotonic()
+    while time.monotonic() - begin < 30:
+        load.wait_rounds(5, 60)
+        check_query_works(cluster, load)
+    victim.signal(signal.SIGCONT)
+    cluster.wait_healthy(3)
+    load.wait_rounds(5)
+    finish(internal_pb2, cluster, load)
+
+
+def test_deletion_that_was_missed_is_learnt_without_a_query(cluster, load, internal_pb2):
+    load.stop()
+    victim = cluster.ingesters[0]
+    wait_equal(internal_pb2, cluster, load.round_time(load.acked))
+    victim.kill()
+    cluster.wait_healthy(2)
+    answer = cluster.querier.post("/api/v1/admin/tsdb/delete_series", {"match[]": f'{METRIC}{{shard=~"1.*"}}'})
+    assert answer.status == 204, answer.text
+    victim.start()
+    victim.wait_ready()
+    cluster.wait_healthy(3)
+    wait_equal(internal_pb2, cluster, load.round_time(load.acked))
+    held = sum(n for n, _ in digests(internal_pb2, victim, load.round_time(load.acked)).values())
+    deleted = sum(1 for i in range(SERIES) if str(i).startswith("1"))
+    assert held == (SERIES - deleted) * load.acked
