@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd/ctl_member.h"
+#include "cmd/ctl_repair.h"
 #include "cmd/http_fetch.h"
 #include "cmd/main.h"
 #include "common/base/buf.h"
@@ -23,6 +24,8 @@ static const char usage[] =
     "narthex ctl members  the ingesters, their state and how many partitions each owns\n"
     "narthex ctl ring     how many partitions have all, a majority, or too few of their owners\n"
     "narthex ctl health   whether the node is ready and the cluster can write and read\n"
+    "narthex ctl repair status  how far each ingester is from holding all it is to hold\n"
+    "narthex ctl repair now     has every ingester compare with the others at once\n"
     "\n"
     "  --address=HOST:PORT  any node of the cluster (default 127.0.0.1:9900)\n"
     "  --json               for programs\n";
@@ -174,6 +177,7 @@ int cmd_ctl(int argc, char **argv)
         return cmd_ctl_member(argc, argv);
     struct ctl ctl = {.address = "127.0.0.1:9900"};
     const char *command = NULL;
+    const char *what = NULL;
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "--address=", 10) == 0)
             ctl.address = argv[i] + 10;
@@ -183,6 +187,8 @@ int cmd_ctl(int argc, char **argv)
             ctl.json = true;
         else if (argv[i][0] != '-' && !command)
             command = argv[i];
+        else if (argv[i][0] != '-' && !what && strcmp(command, "repair") == 0)
+            what = argv[i];
         else {
             (void)fprintf(stderr, "narthex ctl: \"%s\" is not expected here\n%s", argv[i], usage);
             return 2;
@@ -192,6 +198,9 @@ int cmd_ctl(int argc, char **argv)
         print_usage(command ? stdout : stderr);
         return command ? 0 : 2;
     }
+    if (strcmp(command, "repair") == 0 && what &&
+        (strcmp(what, "status") == 0 || strcmp(what, "now") == 0))
+        return cmd_ctl_repair(ctl.address, ctl.json, strcmp(what, "now") == 0);
     if (strcmp(command, "members") != 0 && strcmp(command, "ring") != 0 &&
         strcmp(command, "health") != 0) {
         (void)fprintf(stderr, "narthex ctl: there is no \"%s\"\n%s", command, usage);

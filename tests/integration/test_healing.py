@@ -130,6 +130,26 @@ def load(cluster, remote_pb2):
         yield running
 
 
+def ctl_repair(cluster, what):
+    address = f"--address=127.0.0.1:{cluster.querier.port}"
+    return subprocess.run([harness.NARTHEX, "ctl", "repair", what, address], capture_output=True, text=True, timeout=60)
+
+
+def test_ctl_tells_who_is_not_whole(cluster, load):
+    load.stop()
+    harness.wait_until(lambda: ctl_repair(cluster, "status").returncode == 0, 60, "all whole")
+    told = ctl_repair(cluster, "status").stdout.splitlines()
+    assert [line.split()[:3] for line in told[1:]] == [
+        [node.name, "ACTIVE", "whole"] for node in cluster.ingesters]
+    cycles = status_of(cluster.ingesters[0])["cycles"]
+    assert ctl_repair(cluster, "now").returncode == 0
+    harness.wait_until(lambda: status_of(cluster.ingesters[0])["cycles"] > cycles, 20, "another comparison")
+    cluster.ingesters[1].kill()
+    answer = ctl_repair(cluster, "status")
+    assert answer.returncode == 1 and "no answer" in answer.stdout
+    assert ctl_repair(cluster, "sometimes").returncode == 2
+
+
 def finish(pb, cluster, load):
     load.stop()
     assert load.failures == []
