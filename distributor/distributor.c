@@ -74,7 +74,7 @@ static void drop_push(struct distributor *dist)
         nx_worker_reply(nx_workers_at(dist->deps.workers, 0), &dist->drain_task);
 }
 
-static void count_push(void *user, int delta)
+void dist_count_push(void *user, int delta)
 {
     struct distributor *dist = user;
     if (delta > 0)
@@ -133,7 +133,7 @@ static enum nx_err init_worker(struct distributor *dist, size_t i)
                                           .clock = dist->deps.clock,
                                           .metrics = dist->metrics,
                                           .log = dist->deps.log,
-                                          .count = count_push,
+                                          .count = dist_count_push,
                                           .user = dist};
     return dist_pusher_new(&options, &worker->pusher);
 }
@@ -163,6 +163,8 @@ static enum nx_err set_up(struct distributor *dist)
     enum nx_err err = dist_loads_new(&dist->loads);
     if (!err)
         err = dist_rates_new(&dist->rates);
+    if (!err)
+        err = dist_ha_new(&dist->ha);
     if (!err)
         err = dist_cache_new((size_t)dist->deps.settings->series_cache_bytes, &dist->cache);
     if (!err)
@@ -208,5 +210,6 @@ void dist_free(struct distributor *dist)
     nx_free(dist->workers);
     dist_loads_free(dist->loads);
     dist_rates_free(dist->rates);
+    dist_ha_free(dist->ha);
     nx_free(dist);
 }

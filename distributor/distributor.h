@@ -11,6 +11,8 @@ struct distributor;
 /* Settings of the section `distributor`; filled through dist_setting_group. */
 struct dist_settings {
     int64_t push_timeout_ms;
+    int64_t ha_failover_ms;
+    int64_t ha_update_ms;
     int64_t max_inflight_bytes;
     int64_t max_body_bytes;
     int64_t max_decoded_bytes;

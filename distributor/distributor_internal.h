@@ -8,6 +8,7 @@
 #include "common/base/rand.h"
 #include "common/net/http_server.h"
 #include "distributor/distributor.h"
+#include "distributor/ha.h"
 #include "distributor/push.h"
 #include "distributor/rates.h"
 #include "distributor/streams.h"
@@ -35,6 +36,7 @@ struct distributor {
     struct nx_metrics *metrics;
     struct dist_loads *loads;
     struct dist_rates *rates;
+    struct dist_ha *ha;
     struct dist_cache *cache;
     struct dist_worker *workers;
     size_t worker_count;
@@ -47,6 +49,9 @@ struct distributor {
     void (*drained)(void *user);
     void *drained_user;
 };
+
+/* Counts what must end before the distributor has drained; any worker. */
+void dist_count_push(void *dist, int delta);
 
 /* Of every stream; `user` is a struct dist_route. */
 bool dist_write_check(struct nx_http_request *req, void *user);

@@ -1,14 +1,15 @@
 #include "distributor/metrics.h"
 
-static const char *const statuses[] = {"204", "400", "401", "413",   "415",
+static const char *const statuses[] = {"202", "204", "400", "401",   "413", "415",
                                        "429", "500", "503", "other", NULL};
-static const int status_numbers[] = {204, 400, 401, 413, 415, 429, 500, 503};
+static const int status_numbers[] = {202, 204, 400, 401, 413, 415, 429, 500, 503};
 enum { STATUS_COUNT = sizeof status_numbers / sizeof status_numbers[0] };
 
 static const char *const kinds[] = {"float", "histogram", "exemplar", "metadata", NULL};
 static const char *const leg_outcomes[] = {"stored", "refused", "failed", "timeout", NULL};
 static const char *const row_labels[] = {"with", "without", "unknown", NULL};
 static const char *const skips[] = {"unhealthy", "no_owner", "overloaded", NULL};
+static const char *const claims[] = {"elected", "not_elected", "failed", NULL};
 static const char *const lookups[] = {"hit", "miss", NULL};
 static const char *const reasons[] = {
 #define X(name, text) (text),
@@ -60,6 +61,14 @@ static const struct nx_metric_desc descs[DIST_METRIC_COUNT] = {
                              .name = "narthex_distributor_relabel_dropped_samples_total",
                              .help = "Samples and histograms of series that a tenant's relabeling "
                                      "rules drop."},
+    [DIST_METRIC_HA_DROPPED] = {.kind = NX_COUNTER,
+                                .name = "narthex_distributor_ha_deduplicated_samples_total",
+                                .help = "Samples and histograms of replicas that are not elected."},
+    [DIST_METRIC_HA_CLAIMS] = {.kind = NX_COUNTER,
+                               .name = "narthex_distributor_ha_claims_total",
+                               .help = "Times the ingesters were asked who of a group is elected.",
+                               .label = "outcome",
+                               .values = claims},
     [DIST_METRIC_PUSH_SECONDS] = {.kind = NX_HISTOGRAM,
                                   .name = "narthex_distributor_push_seconds",
                                   .help = "Time of a push to one ingester, by outcome.",

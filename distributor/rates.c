@@ -82,12 +82,12 @@ static uint64_t last_use(const struct bucket *bucket)
 static void sweep(struct dist_rates *rates, uint64_t now_ns)
 {
     size_t kept = 0;
-    if (now_ns - rates->swept_ns < SWEEP_NS || !rates->buckets)
+    if (now_ns < rates->swept_ns + SWEEP_NS || !rates->buckets)
         return;
     rates->swept_ns = now_ns;
     for (size_t i = 0; i < rates->count; i++) {
         struct bucket *bucket = &rates->buckets[i];
-        if (now_ns - last_use(bucket) < IDLE_NS)
+        if (now_ns < last_use(bucket) + IDLE_NS)
             rates->buckets[kept++] = *bucket;
         else
             nx_free(bucket->name);

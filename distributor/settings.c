@@ -11,6 +11,22 @@ static const struct nx_setting dist_rows[] = {
      .max = 600000,
      .help = "Time in which a majority of a series' owners must have stored a write; then it is "
              "answered with 503."},
+    {.key = "distributor.ha-failover-timeout",
+     .type = NX_SETTING_DURATION,
+     .default_text = "30s",
+     .offset = FIELD(ha_failover_ms),
+     .min = 100,
+     .max = 3600000,
+     .help = "Time without samples of the elected replica of a group after which another one takes "
+             "its place (limits.accept-ha-samples)."},
+    {.key = "distributor.ha-update-timeout",
+     .type = NX_SETTING_DURATION,
+     .default_text = "2s",
+     .offset = FIELD(ha_update_ms),
+     .min = 10,
+     .max = 600000,
+     .help = "How long the ingesters' word on who is elected is gone by without asking again; a "
+             "part of ha-failover-timeout."},
     {.key = "distributor.max-inflight-bytes",
      .type = NX_SETTING_BYTES,
      .default_text = "512MiB",

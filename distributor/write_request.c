@@ -8,12 +8,16 @@
 
 #include "common/base/alloc.h"
 #include "distributor/distributor_internal.h"
+#include "distributor/ha_claim.h"
+#include "distributor/ha_pair.h"
 #include "distributor/metrics.h"
 #include "distributor/resolve.h"
 #include "distributor/tenant.h"
 
 /* Columns and labels take about as much as the decoded body itself. */
 enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000, MAX_RETRY_AFTER_S = 60 };
+
+#define NS_PER_MS UINT64_C(1000000)
 
 static const char overloaded_text[] =
     "too many bytes of write requests in flight; retry, or raise distributor.max-inflight-bytes";
@@ -27,6 +31,9 @@ struct write_request {
     unsigned retry_after_s; /* 0: a few seconds at random */
     struct nx_view tenant;
     struct dist_limits limits;
+    struct dist_batch *batch; /* until it is pushed */
+    size_t charged;           /* for it */
+    struct dist_ha_pair pair;
     uint64_t received[DIST_KIND_COUNT];
     uint64_t valid[DIST_KIND_COUNT];
     struct dist_refusals refusals; /* found before the push */
@@ -255,34 +262,138 @@ static enum nx_err charge_rest(struct distributor *dist, const struct dist_batch
     return NX_OK;
 }
 
+/* Gives back what the request holds, and answers. */
+static void give_up(struct write_request *request, enum nx_err err, const struct nx_fail *fail)
+{
+    dist_limits_release(&request->limits);
+    dist_pusher_give_batch(request->worker->pusher, request->batch);
+    dist_budget_discharge(&request->worker->dist->budget, request->charged);
+    request->batch = NULL;
+    if (err)
+        respond_fail(request, err, fail, NULL);
+}
+
+/* The batch is decoded, and wanted. */
+static void store(struct write_request *request)
+{
+    struct distributor *dist = request->worker->dist;
+    struct nx_fail fail = {.code = NX_OK};
+    enum nx_err err = resolve(request, request->batch, &fail);
+    if (!err)
+        err = charge_rest(dist, request->batch, &request->charged, &fail);
+    if (err) {
+        give_up(request, err, &fail);
+        return;
+    }
+    dist_limits_release(&request->limits);
+    struct dist_push_request push = {.batch = request->batch,
+                                     .charged_bytes = request->charged,
+                                     .tenant = request->tenant,
+                                     .done = on_pushed,
+                                     .user = request};
+    dist_push_start(request->worker->pusher, &push);
+}
+
+/* --- replicas --- */
+
+/* Taken note of and not kept: to the sender it is done. */
+static void drop(struct write_request *request)
+{
+    nx_metric_add(request->worker->dist->metrics, DIST_METRIC_HA_DROPPED, 0,
+                  (double)dist_ha_count(request->batch));
+    give_up(request, NX_OK, NULL);
+    respond(request, 202, "", NULL);
+}
+
+static void count_claim(const struct distributor *dist, enum nx_err err, enum dist_ha_verdict v)
+{
+    nx_metric_add(dist->metrics, DIST_METRIC_HA_CLAIMS,
+                  err                 ? DIST_CLAIM_FAILED
+                  : v == DIST_HA_TAKE ? DIST_CLAIM_TAKEN
+                                      : DIST_CLAIM_REFUSED,
+                  1);
+}
+
+static void on_claimed(void *user, enum nx_err err, enum dist_ha_verdict verdict)
+{
+    struct write_request *request = user;
+    struct nx_fail fail = {.code = NX_OK};
+    count_claim(request->worker->dist, err, verdict);
+    if (err)
+        (void)nx_fail_set(&fail, NX_ERR_UNAVAILABLE,
+                          "no majority: the ingesters do not say which replica is elected");
+    if (err)
+        give_up(request, NX_ERR_UNAVAILABLE, &fail);
+    else if (verdict == DIST_HA_TAKE)
+        store(request);
+    else
+        drop(request);
+}
+
+static void on_refreshed(void *user, enum nx_err err, enum dist_ha_verdict verdict)
+{
+    count_claim(user, err, verdict);
+}
+
+static void claim(struct write_request *request, bool held, bool wait)
+{
+    struct distributor *dist = request->worker->dist;
+    const struct dist_settings *settings = dist->deps.settings;
+    struct dist_ha_claim_options options = {.cluster = &request->worker->cluster,
+                                            .ha = dist->ha,
+                                            .clock = dist->deps.clock,
+                                            .pair = request->pair,
+                                            .held = held,
+                                            .failover_ms = (uint64_t)settings->ha_failover_ms,
+                                            .timeout_ms = (uint64_t)settings->push_timeout_ms,
+                                            .count = dist_count_push,
+                                            .count_user = dist,
+                                            .done = wait ? on_claimed : on_refreshed,
+                                            .user = wait ? (void *)request : (void *)dist};
+    dist_ha_claim_start(&options);
+}
+
+/* Whether the batch is wanted; it may be known only later. */
+static void elect(struct write_request *request)
+{
+    struct distributor *dist = request->worker->dist;
+    const struct dist_settings *settings = dist->deps.settings;
+    bool refresh, held;
+    if (!dist_ha_pair_of(&request->limits, request->tenant, request->batch, &request->pair)) {
+        store(request);
+        return;
+    }
+    enum dist_ha_verdict verdict =
+        dist_ha_look(dist->ha, &request->pair, nx_now_ns(dist->deps.clock),
+                     (uint64_t)settings->ha_update_ms * NS_PER_MS,
+                     (uint64_t)settings->ha_failover_ms * NS_PER_MS, &refresh, &held);
+    if (refresh)
+        claim(request, held, false);
+    if (verdict == DIST_HA_ASK)
+        claim(request, held, true);
+    else if (verdict == DIST_HA_TAKE)
+        store(request);
+    else
+        drop(request);
+}
+
 /* Takes over the batch and what was charged for it, in every case. */
 static void run(struct write_request *request, size_t expected_len, struct dist_batch *batch,
                 size_t charged)
 {
     struct distributor *dist = request->worker->dist;
     struct nx_fail fail = {.code = NX_OK};
+    request->batch = batch;
+    request->charged = charged;
     enum nx_err err = read_tenant(dist, request->http, &request->tenant, &fail);
     if (!err) {
         dist_limits_get(dist->deps.limits, dist->deps.overrides, request->tenant, &request->limits);
         err = decode(request, expected_len, batch, &fail);
     }
-    if (!err)
-        err = resolve(request, batch, &fail);
-    if (!err)
-        err = charge_rest(dist, batch, &charged, &fail);
-    dist_limits_release(&request->limits);
-    if (err) {
-        dist_pusher_give_batch(request->worker->pusher, batch);
-        dist_budget_discharge(&dist->budget, charged);
-        respond_fail(request, err, &fail, NULL);
-        return;
-    }
-    struct dist_push_request push = {.batch = batch,
-                                     .charged_bytes = charged,
-                                     .tenant = request->tenant,
-                                     .done = on_pushed,
-                                     .user = request};
-    dist_push_start(request->worker->pusher, &push);
+    if (err)
+        give_up(request, err, &fail);
+    else
+        elect(request);
 }
 
 static enum nx_err negotiate(struct write_request *request, struct nx_fail *fail)

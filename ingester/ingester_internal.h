@@ -50,6 +50,7 @@ struct ingester {
     uint32_t shard_count;
     struct ing_series_limit limit;
     struct nx_ring *ring; /* NULL: not told */
+    struct ing_ha *ha;
     struct nx_metrics *metrics;
     struct nx_http_budget budget;
     struct nx_lane *read_lane;
@@ -124,6 +125,8 @@ void ing_flush_handle(struct nx_rpc_request *req, void *ing);
 void ing_delete_handle(struct nx_rpc_request *req, void *ing);
 void ing_snapshot_handle(struct nx_rpc_request *req, void *ing);
 void ing_cardinality_handle(struct nx_rpc_request *req, void *ing);
+void ing_ha_claim_handle(struct nx_rpc_request *req, void *ing);
+void ing_tenant_stats_handle(struct nx_rpc_request *req, void *ing);
 
 /* --- deletions (delete.c) --- */
 

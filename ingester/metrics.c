@@ -58,6 +58,9 @@ const struct nx_metric_desc ing_metric_table[] = {
                             .name = "narthex_ingester_push_unknown_series_total",
                             .help =
                                 "Rows answered with unknown series: to be sent again with labels."},
+    [ING_M_HA_CHANGES] = {.kind = NX_COUNTER,
+                          .name = "narthex_ingester_ha_elected_changes_total",
+                          .help = "Elections of a replica of a group, as this ingester sees them."},
     [ING_M_WAL_BYTES] = {.kind = NX_COUNTER,
                          .name = "narthex_wal_written_bytes_total",
                          .help = "Bytes written to the log and synced."},

@@ -9,6 +9,8 @@
 struct dist_settings test_settings(void)
 {
     return (struct dist_settings){.push_timeout_ms = 10000,
+                                  .ha_failover_ms = 30000,
+                                  .ha_update_ms = 2000,
                                   .max_inflight_bytes = 512 << 20,
                                   .max_body_bytes = 16 << 20,
                                   .max_decoded_bytes = 64 << 20,

@@ -1,0 +1,118 @@
+/* What distributors ask about a tenant: who of a group of replicas is elected, and how many series
+ * it has in memory. */
+#include "common/base/alloc.h"
+#include "ingester/ha.h"
+#include "ingester/ingester_internal.h"
+
+/* --- ha_claim --- */
+
+static enum nx_err answer_claim(struct ingester *ing, const Narthex__HaClaimRequest *request,
+                                struct nx_buf *elected)
+{
+    struct ing_ha_claim claim = {.tenant = nx_view_of(request->tenant),
+                                 .cluster = nx_view_of(request->cluster),
+                                 .replica = nx_view_of(request->replica),
+                                 .failover_ns = request->failover_ms * UINT64_C(1000000),
+                                 .held = request->held};
+    bool changed = false;
+    enum nx_err err = ing_ha_claim(ing->ha, &claim, nx_now_ns(ing->deps.clock), elected, &changed);
+    if (changed)
+        nx_metric_inc(ing->metrics, ING_M_HA_CHANGES);
+    nx_buf_append_char(elected, '\0');
+    return err == NX_OK ? nx_buf_err(elected) : err;
+}
+
+void ing_ha_claim_handle(struct nx_rpc_request *req, void *user)
+{
+    struct ingester *ing = user;
+    struct ing_pb pb;
+    struct nx_buf elected;
+    if (!ing_admit(ing, req))
+        return;
+    ing_pb_init(&pb);
+    nx_buf_init(&elected, ING_HA_MAX_NAME_BYTES + 1);
+    struct nx_view body = nx_rpc_request_body(req);
+    const Narthex__HaClaimRequest *request =
+        narthex__ha_claim_request__unpack(&pb.allocator, body.len, (const uint8_t *)body.ptr);
+    enum nx_err err = request ? answer_claim(ing, request, &elected) : NX_ERR_INVALID;
+    if (err == NX_OK) {
+        Narthex__HaClaimResponse response = NARTHEX__HA_CLAIM_RESPONSE__INIT;
+        response.elected = elected.data;
+        ing_pb_reply(req, &response.base);
+    } else {
+        nx_rpc_reply_error(req, err, nx_err_text(err));
+    }
+    nx_buf_release(&elected);
+    ing_pb_release(&pb);
+    ing_leave(ing);
+}
+
+/* --- tenant_stats --- */
+
+struct stats {
+    struct nx_rpc_request *req;
+    struct ing_pb pb;
+    const Narthex__TenantStatsRequest *request;
+    struct ing_fan fan;
+    atomic_size_t series;
+};
+
+static void stats_free(struct stats *stats)
+{
+    struct ingester *ing = stats->fan.ing;
+    ing_pb_release(&stats->pb);
+    nx_free(stats);
+    ing_leave(ing);
+}
+
+static void stats_part(struct ing_fan_slot *slot)
+{
+    struct stats *stats = NX_OWNER(struct stats, fan, slot->fan);
+    const struct ing_head *head = slot->shard->store.head;
+    uint32_t tenant = ing_head_tenant_find(head, nx_view_of(stats->request->tenant));
+    if (tenant != ING_REF_NONE)
+        (void)atomic_fetch_add(&stats->series, ing_head_tenant(head, tenant)->series);
+    ing_fan_answer(slot, NX_OK);
+}
+
+static void stats_done(struct ing_fan *fan)
+{
+    struct stats *stats = NX_OWNER(struct stats, fan, fan);
+    if (fan->err != NX_OK) {
+        nx_rpc_reply_error(stats->req, fan->err, nx_err_text(fan->err));
+    } else {
+        Narthex__TenantStatsResponse response = NARTHEX__TENANT_STATS_RESPONSE__INIT;
+        response.series = atomic_load(&stats->series);
+        ing_pb_reply(stats->req, &response.base);
+    }
+    stats_free(stats);
+}
+
+void ing_tenant_stats_handle(struct nx_rpc_request *req, void *user)
+{
+    struct ingester *ing = user;
+    if (!ing_admit(ing, req))
+        return;
+    struct stats *stats = nx_calloc(1, sizeof *stats);
+    if (!stats) {
+        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
+        ing_leave(ing);
+        return;
+    }
+    ing_pb_init(&stats->pb);
+    struct nx_view body = nx_rpc_request_body(req);
+    stats->req = req;
+    stats->fan = (struct ing_fan){
+        .ing = ing, .home = nx_rpc_request_worker(req), .run = stats_part, .done = stats_done};
+    stats->request = narthex__tenant_stats_request__unpack(&stats->pb.allocator, body.len,
+                                                           (const uint8_t *)body.ptr);
+    stats->fan.slots =
+        nx_arena_calloc(&stats->pb.arena, ing->shard_count, sizeof *stats->fan.slots);
+    if (!stats->request || !stats->fan.slots) {
+        enum nx_err err = stats->request ? NX_ERR_NOMEM : NX_ERR_INVALID;
+        nx_rpc_reply_error(req, err, nx_err_text(err));
+        stats_free(stats);
+        return;
+    }
+    ing_fan_start(&stats->fan);
+}
