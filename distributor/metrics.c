@@ -1,8 +1,8 @@
 #include "distributor/metrics.h"
 
-static const char *const statuses[] = {"202", "204", "400", "401",   "413", "415",
+static const char *const statuses[] = {"204", "202", "400", "401",   "413", "415",
                                        "429", "500", "503", "other", NULL};
-static const int status_numbers[] = {202, 204, 400, 401, 413, 415, 429, 500, 503};
+static const int status_numbers[] = {204, 202, 400, 401, 413, 415, 429, 500, 503};
 enum { STATUS_COUNT = sizeof status_numbers / sizeof status_numbers[0] };
 
 static const char *const kinds[] = {"float", "histogram", "exemplar", "metadata", NULL};
