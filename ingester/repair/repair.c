@@ -164,11 +164,12 @@ static void become_active(struct ing_repair *repair)
     }
 }
 
-/* What was compared with enough others up to a time behind the event is whole. */
+/* What was compared with enough others up to a time behind the event is whole. Where these hold
+ * nothing at all the cluster has only just been born, and there is nothing to wait for. */
 static void judge(struct ing_repair *repair)
 {
     const struct nx_ring_view *view = repair->peers.view;
-    bool all = true;
+    bool all = true, enough = true;
     bool late_enough = repair->event_ms == 0 || repair->until >= repair->event_ms + EVENT_SLACK_MS;
     repair->not_whole = 0;
     for (uint32_t p = 0; p < view->partitions; p++) {
@@ -178,11 +179,12 @@ static void judge(struct ing_repair *repair)
             repair->compared[p] >= repair->peers.needed[p])
             set_held(repair, p, true);
         all = all && ing_bit(repair->held, p);
+        enough = enough && repair->compared[p] >= repair->peers.needed[p];
         repair->not_whole += !ing_bit(repair->held, p);
     }
     bool waited = now_of(repair) - repair->started_ms >= BIRTH_WAIT_MS;
     if (nx_ring_self_state(repair->ring) == NX_MEMBER_JOINING &&
-        (all || (!repair->any_data && ing_peers_is_birth(&repair->peers, waited))))
+        (all || (!repair->any_data && (enough || ing_peers_is_birth(&repair->peers, waited)))))
         become_active(repair);
     if (late_enough && !repair->any_failed)
         repair->event_ms = 0;

@@ -70,7 +70,7 @@ static bool request_complete(struct qry_fanout *f, size_t request, uint32_t *mis
         const struct call *call = &f->calls[request * f->member_count + i];
         f->answered[call->member] = !call->rpc && call->err == NX_OK;
     }
-    return qry_is_complete(f->view, f->answered, needed(f), missing);
+    return qry_is_complete(f->view, f->answered, needed(f), !f->options.write, missing);
 }
 
 /* What was complete stays so: each request is looked at until it is, in their order. */
@@ -88,9 +88,23 @@ static bool is_final(enum nx_err err)
            err == NX_ERR_UNAUTHORIZED || err == NX_ERR_FORBIDDEN;
 }
 
-static void list_failures(const struct qry_fanout *f, char *out, size_t size)
+/* Those who have answered and could not vouch for all that they own. */
+static size_t list_refilled(const struct qry_fanout *f, char *out, size_t size)
 {
     size_t len = 0;
+    for (size_t i = 0; i < f->member_count && len < size && !f->options.write; i++) {
+        if (!qry_is_being_refilled(f->view, f->members[i]))
+            continue;
+        int n = snprintf(out + len, size - len, "%s%s: does not hold all its data yet",
+                         len > 0 ? "; " : "", f->view->members[f->members[i]].name);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    return len;
+}
+
+static void list_failures(const struct qry_fanout *f, char *out, size_t size)
+{
+    size_t len = list_refilled(f, out, size);
     for (size_t i = 0; i < f->member_count && len < size; i++) {
         for (size_t r = 0; r < f->options.request_count; r++) {
             const struct call *call = &f->calls[r * f->member_count + i];
@@ -322,7 +336,8 @@ static void choose_members(struct qry_fanout *f, bool *owns)
     qry_owning_members(view, owns);
     for (size_t i = 0; i < view->member_count; i++)
         f->answered[i] = owns[i] && may_answer(&view->members[i], true);
-    bool only_healthy = f->options.partial || qry_is_complete(view, f->answered, needed(f), NULL);
+    bool only_healthy = f->options.partial ||
+                        qry_is_complete(view, f->answered, needed(f), !f->options.write, NULL);
     for (size_t i = 0; i < view->member_count; i++)
         if (owns[i] && may_answer(&view->members[i], only_healthy))
             f->members[f->member_count++] = i;

@@ -10,6 +10,7 @@
 #include "common/base/alloc.h"
 #include "common/base/rand.h"
 #include "common/ring/placement.h"
+#include "common/ring/whole.h"
 #include "proto/internal.pb-c.h"
 #include "querier/select/complete.h"
 #include "querier/select/fetched.h"
@@ -287,16 +288,46 @@ static void complete_needs_a_read_quorum_of_each_partition(void **state)
     struct nx_ring_view view = {.partitions = 4, .rf = 3, .member_count = 4, .owners = owners};
     uint32_t missing = 99;
     assert_true(qry_is_complete(&view, (bool[]){true, true, true, true}, nx_ring_read_quorum(&view),
-                                &missing));
+                                false, &missing));
     assert_int_equal(missing, 0);
     assert_true(qry_is_complete(&view, (bool[]){true, false, true, true},
-                                nx_ring_read_quorum(&view), NULL));
+                                nx_ring_read_quorum(&view), false, NULL));
     assert_false(qry_is_complete(&view, (bool[]){true, false, false, true},
-                                 nx_ring_read_quorum(&view), &missing));
+                                 nx_ring_read_quorum(&view), false, &missing));
     assert_int_equal(missing, 2); /* {0,1,2} and {1,2,3} */
     assert_false(qry_is_complete(&view, (bool[]){false, false, false, false},
-                                 nx_ring_read_quorum(&view), &missing));
+                                 nx_ring_read_quorum(&view), false, &missing));
     assert_int_equal(missing, 4);
+}
+
+/* Members 0 and 1 hold everything, 2 nothing but partition 1. */
+static void complete_counts_answers_of_those_who_are_whole(void **state)
+{
+    (void)state;
+    uint16_t owners[] = {0, 1, 2, 0, 1, 2};
+    struct nx_whole *all = nx_whole_new(2, true), *none = nx_whole_new(2, false);
+    assert_true(all && none);
+    struct nx_whole *some = nx_whole_with(none, 1, true);
+    assert_non_null(some);
+    struct nx_member members[] = {{.whole = all, .incarnation = 1},
+                                  {.whole = all, .incarnation = 1},
+                                  {.whole = some, .incarnation = 1}};
+    struct nx_ring_view view = {
+        .partitions = 2, .rf = 3, .members = members, .member_count = 3, .owners = owners};
+    uint32_t missing = 99;
+    assert_true(qry_is_complete(&view, (bool[]){true, true, false}, 2, true, &missing));
+    assert_false(qry_is_complete(&view, (bool[]){true, false, true}, 2, true, &missing));
+    assert_int_equal(missing, 1);
+    assert_true(qry_is_complete(&view, (bool[]){true, false, true}, 2, false, &missing));
+    assert_true(qry_is_being_refilled(&view, 2));
+    assert_false(qry_is_being_refilled(&view, 0));
+    members[1].whole = none;
+    assert_false(qry_is_complete(&view, (bool[]){true, true, true}, 2, true, NULL));
+    members[1].incarnation = 0; /* never heard: for a moment */
+    assert_true(qry_is_complete(&view, (bool[]){true, true, true}, 2, true, NULL));
+    nx_whole_drop(all);
+    nx_whole_drop(none);
+    nx_whole_drop(some);
 }
 
 static void complete_with_missing_owners_is_not(void **state)
@@ -305,13 +336,13 @@ static void complete_with_missing_owners_is_not(void **state)
     uint16_t owners[] = {0, NX_PLACEMENT_NONE, NX_PLACEMENT_NONE};
     struct nx_ring_view view = {.partitions = 1, .rf = 3, .member_count = 1, .owners = owners};
     bool owns[1];
-    assert_false(qry_is_complete(&view, (bool[]){true}, nx_ring_read_quorum(&view), NULL));
+    assert_false(qry_is_complete(&view, (bool[]){true}, nx_ring_read_quorum(&view), false, NULL));
     qry_owning_members(&view, owns);
     assert_true(owns[0]);
     uint16_t single[] = {0};
     view = (struct nx_ring_view){.partitions = 1, .rf = 1, .member_count = 1, .owners = single};
-    assert_true(qry_is_complete(&view, (bool[]){true}, nx_ring_read_quorum(&view), NULL));
-    assert_false(qry_is_complete(&view, (bool[]){false}, nx_ring_read_quorum(&view), NULL));
+    assert_true(qry_is_complete(&view, (bool[]){true}, nx_ring_read_quorum(&view), false, NULL));
+    assert_false(qry_is_complete(&view, (bool[]){false}, nx_ring_read_quorum(&view), false, NULL));
 }
 
 /* Any set of members that leaves out fewer than W of each partition's owners is complete, any other
@@ -338,7 +369,7 @@ static void complete_random_rings_follow_the_definition(void **state)
         }
         struct nx_ring_view view = {
             .partitions = 8, .rf = rf, .member_count = members, .owners = owners};
-        assert_int_equal(qry_is_complete(&view, answered, nx_ring_read_quorum(&view), NULL),
+        assert_int_equal(qry_is_complete(&view, answered, nx_ring_read_quorum(&view), false, NULL),
                          expected);
     }
 }
@@ -355,6 +386,7 @@ int main(void)
         FRAMES(fetched_cut_frame_is_corrupt),
         cmocka_unit_test(wire_unknown_fields_are_passed_over),
         cmocka_unit_test(complete_needs_a_read_quorum_of_each_partition),
+        cmocka_unit_test(complete_counts_answers_of_those_who_are_whole),
         cmocka_unit_test(complete_with_missing_owners_is_not),
         cmocka_unit_test(complete_random_rings_follow_the_definition),
     };
