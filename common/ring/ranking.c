@@ -8,6 +8,7 @@
  * first rf in the order (position within the zone, score), which nx_ranked_joins counts by. */
 #include "common/ring/ranking.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,6 +96,30 @@ static bool same_weight(const struct entry *a, const struct entry *b)
     return !(a->weight < b->weight) && !(a->weight > b->weight);
 }
 
+/* How many owners one zone can have at most. Copies spread evenly, so that is rf over the zones,
+ * rounded up, where no zone has fewer members than that. */
+static uint32_t most_of_a_zone(const struct nx_ranking *ranking)
+{
+    uint32_t zones = 0;
+    uint32_t size = 0;
+    uint32_t least = UINT32_MAX;
+    for (size_t i = 0; i < ranking->count; i++) {
+        const struct entry *entry = &ranking->entries[i];
+        if (entry->kind != NX_PLACEMENT_STAYS) {
+            break;
+        }
+        if (i == 0 || entry->zone != (entry - 1)->zone) {
+            least = zones > 0 && size < least ? size : least;
+            zones++;
+            size = 0;
+        }
+        size++;
+    }
+    least = size < least ? size : least;
+    uint32_t most = zones > 0 ? (ranking->rf + zones - 1) / zones : ranking->rf;
+    return least >= most ? most : ranking->rf;
+}
+
 static void find_classes(struct nx_ranking *ranking)
 {
     ranking->one_weight = true;
@@ -109,13 +134,14 @@ static void find_classes(struct nx_ranking *ranking)
         ranking->classes[ranking->class_count - 1].end = (uint32_t)i + 1;
         ranking->keys[i] = entry->key;
     }
+    uint32_t settled_kept = most_of_a_zone(ranking);
     uint32_t movers_kept =
         ranking->rf > NX_RANKING_MOVERS_KEPT ? ranking->rf : NX_RANKING_MOVERS_KEPT;
     for (size_t c = 0; c < ranking->class_count; c++) {
         struct class *class = &ranking->classes[c];
         uint32_t size = class->end - class->begin;
         bool settled = ranking->entries[class->begin].kind == NX_PLACEMENT_STAYS;
-        uint32_t most = settled ? ranking->rf : movers_kept;
+        uint32_t most = settled ? settled_kept : movers_kept;
         class->best_begin = (uint32_t)ranking->best_count;
         class->best_count = size < most ? size : most;
         ranking->best_count += class->best_count;
@@ -202,34 +228,59 @@ bool nx_ranking_has_movers(const struct nx_ranking *ranking)
 
 /* --- a partition ----------------------------------------------------------------------------- */
 
-/* Leaves the class's greatest hashes in its part of `best`, in descending order; equal hashes in
- * key order, which is that of the entries. */
+#define KEPT_MAX NX_PLACEMENT_MAX_RF
+_Static_assert(NX_RANKING_MOVERS_KEPT <= KEPT_MAX, "room for a class's best");
+
+/* The greatest hashes of a class so far, in descending order; equal ones in key order, which is
+ * that of the entries. Kept small, since a scan shifts them. */
+struct greatest {
+    uint64_t hash[KEPT_MAX];
+    uint32_t entry[KEPT_MAX];
+    uint32_t held;
+};
+
+static void put_greatest(struct greatest *greatest, uint32_t room, uint64_t hash, uint32_t entry)
+{
+    uint32_t at = greatest->held < room ? greatest->held++ : room - 1;
+    assert(at < KEPT_MAX);
+    for (; at > 0 && greatest->hash[at - 1] < hash; at--) {
+        greatest->hash[at] = greatest->hash[at - 1];
+        greatest->entry[at] = greatest->entry[at - 1];
+    }
+    greatest->hash[at] = hash;
+    greatest->entry[at] = entry;
+}
+
+/* The class's part of `best`, in descending order. */
 static void scan_class(struct nx_ranking *ranking, const struct class *class, uint64_t seed)
 {
-    struct nx_ranked *best = ranking->best + class->best_begin;
+    struct greatest greatest;
+    const uint64_t *keys = ranking->keys;
     uint32_t room = class->best_count;
-    uint32_t held = 0;
-    uint64_t least = 0;
-    for (uint32_t i = class->begin; i < class->end; i++) {
-        uint64_t hash = nx_score_mix(ranking->keys[i] ^ seed);
-        if (held == room && hash <= least) {
-            continue;
-        }
-        uint32_t at = held < room ? held++ : room - 1;
-        for (; at > 0 && best[at - 1].hash < hash; at--) {
-            best[at] = best[at - 1];
-        }
-        const struct entry *entry = &ranking->entries[i];
-        best[at] = (struct nx_ranked){.hash = hash,
-                                      .key = entry->key,
-                                      .zone = entry->zone,
-                                      .kind = entry->kind,
-                                      .position = entry->position,
-                                      .cost = entry->weight};
-        least = best[held - 1].hash;
+    uint32_t i = class->begin;
+    greatest.held = 0;
+    for (; greatest.held < room; i++) {
+        put_greatest(&greatest, room, nx_score_mix(keys[i] ^ seed), i);
     }
-    for (uint32_t i = 0; i < held; i++) {
-        best[i].cost = ranking->one_weight ? 0 : nx_score_cost(best[i].hash, best[i].cost);
+    uint64_t least = room > 0 ? greatest.hash[room - 1] : 0;
+    for (; i < class->end; i++) {
+        uint64_t hash = nx_score_mix(keys[i] ^ seed);
+        if (hash > least) {
+            put_greatest(&greatest, room, hash, i);
+            least = greatest.hash[room - 1];
+        }
+    }
+    struct nx_ranked *best = ranking->best + class->best_begin;
+    for (uint32_t k = 0; k < room; k++) {
+        const struct entry *entry = &ranking->entries[greatest.entry[k]];
+        uint64_t hash = greatest.hash[k];
+        best[k] = (struct nx_ranked){
+            .hash = hash,
+            .key = entry->key,
+            .zone = entry->zone,
+            .kind = entry->kind,
+            .position = entry->position,
+            .cost = ranking->one_weight ? 0 : nx_score_cost(hash, entry->weight)};
     }
 }
 
