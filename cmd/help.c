@@ -13,7 +13,7 @@ static const char usage[] =
     "  narthex ingester     holds and persists the series\n"
     "  narthex querier      answers PromQL over the Prometheus HTTP API\n"
     "  narthex ctl          looks at a running cluster (`narthex ctl help`)\n"
-    "  narthex tool         works on expressions and asks queries (`narthex tool help`)\n"
+    "  narthex tool         expressions, queries, blocks, import and export (`narthex tool help`)\n"
     "  narthex help config  every setting, with its default and meaning\n"
     "  narthex help overrides  what can be set for single tenants\n"
     "  narthex version\n"
