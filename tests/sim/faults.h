@@ -21,8 +21,7 @@ enum sim_fault {
     SIM_FAULT_LEAVE,    /* an ingester is drained, and goes */
     SIM_FAULT_COUNT,
 };
-/* The faults over which the promises are kept today. */
-#define SIM_FAULTS_ALL ((1u << SIM_FAULT_WIPE) - 1)
+#define SIM_FAULTS_ALL ((1u << SIM_FAULT_COUNT) - 1)
 
 extern const char *const sim_fault_names[SIM_FAULT_COUNT];
 

@@ -219,11 +219,8 @@ static void replay_run(struct sim_event *event)
     struct nx_worker *before = sim_turn(nx_workers_at(node->workers, 0));
     if (node->ing) {
         require(ing_start(node->ing), "ing_start", &fail);
+        require(ing_join(node->ing, node->ring, node->clients[0]), "ing_join", &fail);
         nx_ring_set_self_serving(node->ring, true);
-        if (nx_ring_self_state(node->ring) == NX_MEMBER_JOINING) {
-            require(nx_ring_set_whole_all(node->ring, true), "wholeness", NULL);
-            nx_ring_set_self_state(node->ring, NX_MEMBER_ACTIVE);
-        }
     }
     (void)sim_turn(before);
     node->serving = true;
@@ -251,6 +248,8 @@ void sim_node_start(struct sim_node *node)
     }
     open_clients(node, cluster);
     open_front(node);
+    if (node->ing)
+        ing_set_ring(node->ing, node->ring);
     struct nx_worker *before = sim_turn(nx_workers_at(node->workers, 0));
     require(nx_ring_start(node->ring, node->clients[0]), "nx_ring_start", NULL);
     (void)sim_turn(before);
