@@ -211,6 +211,7 @@ static enum nx_err recover(struct ingester *ing)
                                   ing->deps.log, ing->metrics, &ing->tombstones);
     if (err == NX_OK) {
         remove_chunk_files(ing);
+        ing_snapshots_clean(ing);
         err = open_shards(ing);
     }
     if (err == NX_OK)

@@ -128,6 +128,10 @@ void ing_cardinality_handle(struct nx_rpc_request *req, void *ing);
 void ing_ha_claim_handle(struct nx_rpc_request *req, void *ing);
 void ing_tenant_stats_handle(struct nx_rpc_request *req, void *ing);
 
+/* Removes what a crash left of a snapshot that was being made; it would keep blocks' space for ever.
+ * At the start; blocking. */
+void ing_snapshots_clean(struct ingester *ing);
+
 /* --- deletions (delete.c) --- */
 
 /* Forgets those that no block is read through any more and that no replica can lack: older than

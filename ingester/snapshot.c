@@ -10,6 +10,9 @@
 #include "ingester/ingester_internal.h"
 
 #define NAME_MAX_BYTES 100
+#define SNAPSHOTS "snapshots"
+#define UNFINISHED ".tmp"
+#define TRIES 10
 
 struct snapshot {
     struct ingester *ing;
@@ -100,29 +103,65 @@ static enum nx_err link_blocks(struct ingester *ing, const char *dir)
     return err;
 }
 
+/* Compaction or retention may take a block away between its being listed and linked: all of it is
+ * begun again then, with what there is now. */
+static enum nx_err fill(struct ingester *ing, const char *dir)
+{
+    const struct nx_fs *fs = ing->deps.fs;
+    enum nx_err err = NX_ERR_NOT_FOUND;
+    for (int i = 0; i < TRIES && err == NX_ERR_NOT_FOUND; i++) {
+        err = i > 0 ? fs->rmdir(fs, dir) : NX_OK;
+        if (err == NX_OK)
+            err = fs->mkdir(fs, dir);
+        if (err == NX_OK)
+            err = link_blocks(ing, dir);
+    }
+    return err == NX_OK ? fs->sync_dir(fs, dir) : err;
+}
+
 static enum nx_err make_snapshot(struct ingester *ing, const char *name)
 {
     const struct nx_fs *fs = ing->deps.fs;
     char tmp[NAME_MAX_BYTES + 8];
-    (void)snprintf(tmp, sizeof tmp, "%s.tmp", name);
-    char *above = nx_path_join(ing->deps.settings->data_dir, "snapshots");
+    (void)snprintf(tmp, sizeof tmp, "%s" UNFINISHED, name);
+    char *above = nx_path_join(ing->deps.settings->data_dir, SNAPSHOTS);
     char *unfinished = above ? nx_path_join(above, tmp) : NULL;
     char *path = above ? nx_path_join(above, name) : NULL;
-    enum nx_err err = unfinished && path ? fs->mkdir(fs, unfinished) : NX_ERR_NOMEM;
-    if (err == NX_OK)
-        err = link_blocks(ing, unfinished);
-    if (err == NX_OK)
-        err = fs->sync_dir(fs, unfinished);
+    enum nx_err err = unfinished && path ? fill(ing, unfinished) : NX_ERR_NOMEM;
     if (err == NX_OK)
         err = fs->rename(fs, unfinished, path);
     if (err == NX_OK)
         err = fs->sync_dir(fs, above);
+    if (err == NX_OK)
+        err = fs->sync_dir(fs, ing->deps.settings->data_dir);
     if (err != NX_OK && unfinished)
         (void)fs->rmdir(fs, unfinished);
     nx_free(above);
     nx_free(unfinished);
     nx_free(path);
     return err;
+}
+
+void ing_snapshots_clean(struct ingester *ing)
+{
+    const struct nx_fs *fs = ing->deps.fs;
+    char *above = nx_path_join(ing->deps.settings->data_dir, SNAPSHOTS);
+    char **names;
+    size_t count;
+    if (above && nx_dir_list(above, &names, &count) == NX_OK) {
+        for (size_t i = 0; i < count; i++) {
+            if (!nx_view_has_suffix(nx_view_of(names[i]), NX_VIEW(UNFINISHED)))
+                continue;
+            char *path = nx_path_join(above, names[i]);
+            enum nx_err err = path ? fs->rmdir(fs, path) : NX_ERR_NOMEM;
+            if (err != NX_OK)
+                nx_log(ing->deps.log, NX_LOG_WARN, "unfinished snapshot not removed",
+                       NX_S("name", names[i]), NX_E(err));
+            nx_free(path);
+        }
+        nx_dir_free(names, count);
+    }
+    nx_free(above);
 }
 
 static void lane_run(struct nx_job *job)

@@ -251,6 +251,40 @@ static void snapshot_is_a_data_directory_of_its_own(void **state)
     fixture_release(&fixture);
 }
 
+/* A process that died in the middle: the next start clears up. */
+static void snapshot_cut_off_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    Narthex__SnapshotRequest request = NARTHEX__SNAPSHOT_REQUEST__INIT;
+    fixture_init(&fixture, NULL, 1);
+    fixture_open(&fixture);
+    push_range(&fixture, "a", 0, 50);
+    request.name = (char *)(uintptr_t) "whole";
+    call_ok(&fixture, "snapshot", &request.base);
+    char *above = nx_path_join(fixture.dir, "snapshots");
+    char *whole = nx_path_join(above, "whole");
+    char *cut = nx_path_join(above, "cut.tmp");
+    char *cut_blocks = nx_path_join(cut, "blocks");
+    assert_int_equal(nx_fs_posix()->mkdir(nx_fs_posix(), cut_blocks), NX_OK);
+    fixture_reopen(&fixture);
+    char **names;
+    size_t count;
+    assert_int_equal(nx_dir_list(above, &names, &count), NX_OK);
+    assert_int_equal(count, 1);
+    assert_string_equal(names[0], "whole");
+    nx_dir_free(names, count);
+    assert_int_equal(nx_dir_list(whole, &names, &count), NX_OK);
+    assert_int_equal(count, 2); /* blocks, and the list of deletions */
+    nx_dir_free(names, count);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
+    nx_free(above);
+    nx_free(whole);
+    nx_free(cut);
+    nx_free(cut_blocks);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +294,7 @@ int main(void)
         cmocka_unit_test(failing_file_operation_keeps_or_deletes_whole),
         cmocka_unit_test(malformed_request_is_refused),
         cmocka_unit_test(snapshot_is_a_data_directory_of_its_own),
+        cmocka_unit_test(snapshot_cut_off_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
