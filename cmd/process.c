@@ -176,6 +176,20 @@ static void take_overrides(struct cmd_process *process)
     process->next_overrides = NULL;
 }
 
+static enum nx_err read_scrape(struct cmd_process *process, const char *path, struct nx_fail *fail)
+{
+    return process->dist ? dist_reload_check(process->dist, path, fail) : NX_OK;
+}
+
+/* Without a configuration file, the files that the flags name are all that can have changed. */
+static enum nx_err read_named_files(struct cmd_process *process, struct nx_fail *fail)
+{
+    enum nx_err err = read_overrides(process, process->settings.overrides_file, fail);
+    return err || !process->dist
+               ? err
+               : read_scrape(process, process->settings.dist.scrape_config_file, fail);
+}
+
 /* The last check of a reload: where the overrides have a mistake or the ring refuses the new
  * members, nothing is taken over. */
 static enum nx_err take_members(void *user, const struct nx_config_draft *draft,
@@ -184,6 +198,8 @@ static enum nx_err take_members(void *user, const struct nx_config_draft *draft,
     struct cmd_process *process = user;
     enum nx_err err =
         read_overrides(process, nx_config_draft_text(draft, "tenants.overrides-file"), fail);
+    if (!err && process->dist)
+        err = read_scrape(process, nx_config_draft_text(draft, "scrape.config-file"), fail);
     if (err)
         return err;
     if (process->settings.ring_backend != 0)
@@ -227,13 +243,14 @@ static void wait_paused(struct cmd_process *process, size_t count)
 static enum nx_err apply_config(struct cmd_process *process, struct nx_fail *fail,
                                 struct nx_buf *ignored)
 {
-    /* without a configuration file the overrides are all that can have changed */
     enum nx_err err = process->config_path
                           ? nx_config_reload(process->config, process->config_path, ignored, fail)
-                          : read_overrides(process, process->settings.overrides_file, fail);
+                          : read_named_files(process, fail);
     if (err)
         return err;
     take_overrides(process);
+    if (process->dist)
+        dist_reload_take(process->dist);
     nx_log_set_level(process->root_log, (enum nx_log_level)process->settings.log_level);
     return NX_OK;
 }
@@ -268,7 +285,8 @@ static enum nx_err apply_paused(struct cmd_process *process, struct nx_fail *fai
 enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail,
                                struct nx_buf *ignored)
 {
-    if (!process->config_path && !*process->settings.overrides_file)
+    bool scrapes = process->dist && *process->settings.dist.scrape_config_file;
+    if (!process->config_path && !*process->settings.overrides_file && !scrapes)
         return nx_fail_set(fail, NX_ERR_CONFIG,
                            "started without --config: there is no file to read again");
     enum nx_err err = apply_paused(process, fail, ignored);
@@ -527,7 +545,7 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
                              process->telemetry, &process->ring, fail);
 }
 
-static enum nx_err open_distributor(struct cmd_process *process)
+static enum nx_err open_distributor(struct cmd_process *process, struct nx_fail *fail)
 {
     if (!(process->roles & CMD_DISTRIBUTOR))
         return NX_OK;
@@ -541,9 +559,13 @@ static enum nx_err open_distributor(struct cmd_process *process)
         .ring = process->ring,
         .clock = process->clock,
         .telemetry = process->telemetry,
+        .rpc = process->rpc,
+        .address = process->settings.node_advertise,
+        .cluster = process->settings.ring_cluster,
+        .serves_targets = !(process->roles & CMD_QUERIER),
     };
     enum nx_err err = nx_log_child(process->root_log, "distributor", &deps.log);
-    return err ? err : dist_new(&deps, &process->dist);
+    return err ? err : dist_new(&deps, &process->dist, fail);
 }
 
 static enum nx_err open_querier(struct cmd_process *process, struct nx_fail *fail)
@@ -582,7 +604,7 @@ static enum nx_err open_process(struct cmd_process *process, struct nx_fail *fai
     if (!err)
         err = cmd_endpoints_add(process, process->http);
     if (!err)
-        err = open_distributor(process);
+        err = open_distributor(process, fail);
     if (!err)
         err = open_querier(process, fail);
     if (!err)
@@ -622,6 +644,8 @@ static void serve_task(struct nx_task *task)
     }
     if (process->ing)
         nx_ring_set_self_serving(process->ring, true);
+    if (process->dist)
+        dist_start(process->dist);
     atomic_store(&process->ready, true);
     nx_log(process->log, NX_LOG_INFO, "serving", NX_S("address", process->settings.listen),
            NX_S("node", process->settings.node_name), NX_S("version", NARTHEX_VERSION));

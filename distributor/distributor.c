@@ -83,12 +83,10 @@ void dist_count_push(void *user, int delta)
         drop_push(dist);
 }
 
-void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
+static void drain_pushes(void *user)
 {
+    struct distributor *dist = user;
     struct nx_worker *home = nx_workers_at(dist->deps.workers, 0);
-    assert(nx_worker_is_current(home));
-    dist->drained = done;
-    dist->drained_user = user;
     dist->drain_timer.data = dist;
     dist->drain_task.run = run_drain_task;
     int err = uv_timer_init(nx_worker_loop(home), &dist->drain_timer);
@@ -99,6 +97,59 @@ void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
     (void)err;
     atomic_store(&dist->drain_state, DIST_DRAINING);
     drop_push(dist);
+}
+
+void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
+{
+    assert(nx_worker_is_current(nx_workers_at(dist->deps.workers, 0)));
+    dist->drained = done;
+    dist->drained_user = user;
+    dist_scrape_stop(dist->scrape, drain_pushes, dist);
+}
+
+/* --- scraping --- */
+
+static enum nx_err open_scrape(struct distributor *dist, struct nx_fail *fail)
+{
+    struct dist_scrape_deps deps = {.settings = dist->deps.settings,
+                                    .limits = dist->deps.limits,
+                                    .overrides = dist->deps.overrides,
+                                    .rates = dist->rates,
+                                    .workers = dist->deps.workers,
+                                    .http = dist->deps.serves_targets ? dist->deps.http : NULL,
+                                    .rpc = dist->deps.rpc,
+                                    .clients = dist->deps.clients,
+                                    .pushers = dist->pushers,
+                                    .cache = dist->cache,
+                                    .budget = &dist->budget,
+                                    .dist_metrics = dist->metrics,
+                                    .self = dist->deps.address,
+                                    .cluster = dist->deps.cluster,
+                                    .clock = dist->deps.clock,
+                                    .log = dist->deps.log,
+                                    .telemetry = dist->deps.telemetry};
+    dist->pushers = nx_calloc(dist->worker_count, sizeof(struct dist_pusher *));
+    if (!dist->pushers)
+        return NX_ERR_NOMEM;
+    for (size_t i = 0; i < dist->worker_count; i++)
+        dist->pushers[i] = dist->workers[i].pusher;
+    deps.pushers = dist->pushers;
+    return dist_scrape_new(&deps, &dist->scrape, fail);
+}
+
+void dist_start(struct distributor *dist)
+{
+    dist_scrape_start(dist->scrape);
+}
+
+enum nx_err dist_reload_check(struct distributor *dist, const char *path, struct nx_fail *fail)
+{
+    return dist_scrape_check(dist->scrape, path, fail);
+}
+
+void dist_reload_take(struct distributor *dist)
+{
+    dist_scrape_take(dist->scrape);
 }
 
 /* --- set-up --- */
@@ -158,7 +209,7 @@ static enum nx_err add_routes(struct distributor *dist)
     return NX_OK;
 }
 
-static enum nx_err set_up(struct distributor *dist)
+static enum nx_err set_up(struct distributor *dist, struct nx_fail *fail)
 {
     enum nx_err err = dist_loads_new(&dist->loads);
     if (!err)
@@ -173,10 +224,12 @@ static enum nx_err set_up(struct distributor *dist)
         err = nx_telemetry_on_collect(dist->deps.telemetry, collect, dist);
     for (size_t i = 0; i < dist->worker_count && !err; i++)
         err = init_worker(dist, i);
-    return err ? err : add_routes(dist);
+    if (!err)
+        err = add_routes(dist);
+    return err ? err : open_scrape(dist, fail);
 }
 
-enum nx_err dist_new(const struct dist_deps *deps, struct distributor **out)
+enum nx_err dist_new(const struct dist_deps *deps, struct distributor **out, struct nx_fail *fail)
 {
     struct distributor *dist = nx_calloc(1, sizeof *dist);
     if (!dist)
@@ -190,7 +243,7 @@ enum nx_err dist_new(const struct dist_deps *deps, struct distributor **out)
     atomic_init(&dist->pushes, 1);
     atomic_init(&dist->drain_state, DIST_RUNNING);
     dist->workers = nx_calloc(dist->worker_count, sizeof *dist->workers);
-    enum nx_err err = dist->workers ? set_up(dist) : NX_ERR_NOMEM;
+    enum nx_err err = dist->workers ? set_up(dist, fail) : NX_ERR_NOMEM;
     if (err) {
         dist_free(dist);
         return err;
@@ -203,6 +256,8 @@ void dist_free(struct distributor *dist)
 {
     if (!dist)
         return;
+    dist_scrape_free(dist->scrape);
+    nx_free(dist->pushers);
     for (size_t i = 0; dist->workers && i < dist->worker_count; i++) {
         dist_pusher_free(dist->workers[i].pusher);
     }

@@ -11,6 +11,7 @@
 #include "distributor/ha.h"
 #include "distributor/push.h"
 #include "distributor/rates.h"
+#include "distributor/scrape/scrape.h"
 #include "distributor/streams.h"
 
 /* Touched by its worker's thread only. */
@@ -40,6 +41,8 @@ struct distributor {
     struct dist_cache *cache;
     struct dist_worker *workers;
     size_t worker_count;
+    struct dist_pusher **pushers; /* of the workers */
+    struct dist_scrape *scrape;
     struct dist_route routes[DIST_STREAM_PATHS];
     /* Pushes that have not ended, and one for the running distributor itself. */
     atomic_size_t pushes;

@@ -58,6 +58,31 @@ static const struct nx_setting dist_rows[] = {
      .max = INT64_MAX,
      .help = "Memory for the identities of series seen lately, all workers together; about 44 "
              "bytes a series."},
+    {.key = "scrape.config-file",
+     .type = NX_SETTING_STRING,
+     .default_text = "",
+     .offset = FIELD(scrape_config_file),
+     .reloadable = true,
+     .help = "Configuration of Prometheus whose scrape_configs this distributor scrapes; empty: "
+             "nothing."},
+    {.key = "scrape.tenant",
+     .type = NX_SETTING_STRING,
+     .default_text = "anonymous",
+     .offset = FIELD(scrape_tenant),
+     .help = "Tenant of what is scraped."},
+    {.key = "scrape.peers",
+     .type = NX_SETTING_STRING,
+     .default_text = "",
+     .offset = FIELD(scrape_peers),
+     .help = "The distributors that share the targets, this one included, by their advertised "
+             "addresses: host:port,... (empty: this one scrapes all of them)."},
+    {.key = "scrape.peer-timeout",
+     .type = NX_SETTING_DURATION,
+     .default_text = "5s",
+     .offset = FIELD(scrape_peer_timeout_ms),
+     .min = 1000,
+     .max = 3600000,
+     .help = "Silence after which a peer's targets are scraped by the others."},
 };
 
 struct nx_setting_group dist_setting_group(struct dist_settings *settings)

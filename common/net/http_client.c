@@ -16,6 +16,7 @@
 #define DEFAULT_CONNECT_TIMEOUT_MS 2000
 #define DEFAULT_MAX_BODY_BYTES ((size_t)64 << 20)
 #define READ_BUFFER_BYTES (64L << 10)
+#define NAME_BYTES 600
 
 enum nx_err nx_http_client_new(struct nx_worker *worker, struct nx_log *log,
                                struct nx_http_client **out)
@@ -102,6 +103,7 @@ static void free_call(struct nx_http_call *call)
         release_easy(call->client, call->easy);
     }
     curl_slist_free_all(call->headers);
+    curl_slist_free_all(call->connect_to);
     nx_buf_release(&call->request);
     nx_buf_release(&call->body);
     nx_free(call);
@@ -258,6 +260,74 @@ static CURLcode set_limits(struct nx_http_call *call)
     return code ? code : curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, READ_BUFFER_BYTES);
 }
 
+/* The server's name in TLS and the address that is connected to are two things to curl: the name
+ * stands in the URL and CONNECT_TO leads to the address, so that a call with a name of its own
+ * carries the Host header of the URL it was given. */
+static CURLcode set_server_name(struct nx_http_call *call, const char *name)
+{
+    CURLU *url = curl_url();
+    char *host = NULL, *port = NULL, *renamed = NULL;
+    char to[NAME_BYTES], host_line[NAME_BYTES];
+    CURLcode code = CURLE_OUT_OF_MEMORY;
+    if (!url || curl_url_set(url, CURLUPART_URL, call->options.url, 0) ||
+        curl_url_get(url, CURLUPART_HOST, &host, 0) ||
+        curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) ||
+        curl_url_set(url, CURLUPART_HOST, name, 0) || curl_url_get(url, CURLUPART_URL, &renamed, 0))
+        goto done;
+    (void)snprintf(to, sizeof to, "::%s:%s", host, port);
+    (void)snprintf(host_line, sizeof host_line, "Host: %s:%s", host, port);
+    call->connect_to = curl_slist_append(NULL, to);
+    if (!call->connect_to)
+        goto done;
+    code = add_header(call, host_line);
+    code = code ? code : curl_easy_setopt(call->easy, CURLOPT_URL, renamed);
+    code = code ? code : curl_easy_setopt(call->easy, CURLOPT_CONNECT_TO, call->connect_to);
+done:
+    curl_free(host);
+    curl_free(port);
+    curl_free(renamed);
+    curl_url_cleanup(url);
+    return code;
+}
+
+static CURLcode set_tls(struct nx_http_call *call)
+{
+    const struct nx_http_tls *tls = call->options.tls;
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    if (!tls)
+        return code;
+    if (tls->ca_file)
+        code = curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+    if (!code && tls->cert_file)
+        code = curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->cert_file);
+    if (!code && tls->key_file)
+        code = curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
+    if (!code && tls->insecure) {
+        code = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    return code || !tls->server_name ? code : set_server_name(call, tls->server_name);
+}
+
+static CURLcode set_extras(struct nx_http_call *call)
+{
+    CURL *easy = call->easy;
+    CURLcode code = CURLE_OK;
+    if (call->options.user_password) {
+        code = curl_easy_setopt(easy, CURLOPT_USERPWD, call->options.user_password);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    }
+    if (!code && call->options.compressed)
+        code = curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+    if (!code && call->options.follow_redirects) {
+        code = curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 10L);
+        code = code ? code : curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    }
+    return code ? code : set_tls(call);
+}
+
 static CURLcode set_up(struct nx_http_call *call)
 {
     CURL *easy = call->easy;
@@ -268,6 +338,7 @@ static CURLcode set_up(struct nx_http_call *call)
     code = code ? code : curl_easy_setopt(easy, CURLOPT_WRITEDATA, call);
     code = code ? code : nx_http_multi_prepare(call->client, easy);
     code = code ? code : set_limits(call);
+    code = code ? code : set_extras(call);
     return code ? code : set_method(call);
 }
 

@@ -1,6 +1,6 @@
 /* HTTP client: libcurl's multi interface on a worker's loop. One client a worker; connections are
- * kept alive and reused. HTTP/1.1 only, no proxy, no redirects; http:// and https://. Everything on
- * the worker's thread. */
+ * kept alive and reused. HTTP/1.1 only, no proxy, redirects where asked; http:// and https://.
+ * Everything on the worker's thread. */
 #ifndef NX_NET_HTTP_CLIENT_H
 #define NX_NET_HTTP_CLIENT_H
 
@@ -19,15 +19,28 @@ struct nx_http_response {
     struct nx_http_call *call; /* for nx_http_call_header */
 };
 
+/* What https asks of the peer and shows of itself; files in PEM. */
+struct nx_http_tls {
+    const char *ca_file;     /* NULL: the system's authorities */
+    const char *cert_file;   /* NULL: none */
+    const char *key_file;    /* of cert_file */
+    const char *server_name; /* for SNI and the check of the certificate; NULL: the URL's host */
+    bool insecure;           /* the certificate is not checked */
+};
+
 struct nx_http_call_options {
     const char *method; /* "GET", "POST", ... */
     const char *url;
-    const char *const *headers;  /* "Name: value", NULL-terminated; copied */
-    struct nx_buf *body;         /* its memory is taken over, also when send fails; NULL: none */
-    struct nx_view shared_body;  /* instead of body: must live until done */
-    uint64_t timeout_ms;         /* of the whole call, pauses included; 0: none */
-    uint64_t connect_timeout_ms; /* 0: 2 s */
-    size_t max_body_bytes;       /* of the answer, 0: 64 MiB */
+    const char *const *headers;    /* "Name: value", NULL-terminated; copied */
+    struct nx_buf *body;           /* its memory is taken over, also when send fails; NULL: none */
+    struct nx_view shared_body;    /* instead of body: must live until done */
+    uint64_t timeout_ms;           /* of the whole call, pauses included; 0: none */
+    uint64_t connect_timeout_ms;   /* 0: 2 s */
+    size_t max_body_bytes;         /* of the answer, decompressed; 0: 64 MiB */
+    const char *user_password;     /* "user:password" for basic authentication; NULL: none */
+    const struct nx_http_tls *tls; /* NULL: the defaults */
+    bool compressed;               /* asks for gzip, and unpacks it */
+    bool follow_redirects;         /* up to ten, with credentials for the first host only */
     /* Optional: pieces of a 2xx answer as they come; an error cancels with that code. */
     enum nx_err (*on_data)(void *user, struct nx_view piece);
     /* Exactly once, never from inside nx_http_client_send. */

@@ -18,6 +18,7 @@ struct nx_http_call {
     struct nx_http_call_options options; /* its pointers, save user's, are not used after send */
     CURL *easy;
     struct curl_slist *headers;
+    struct curl_slist *connect_to;
     struct nx_buf request;
     struct nx_buf body;
     int status;

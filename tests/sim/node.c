@@ -145,7 +145,9 @@ static void open_front(struct sim_node *node)
                              .ring = node->ring,
                              .clock = &process->clock.base,
                              .log = process->log,
-                             .telemetry = node->telemetry};
+                             .telemetry = node->telemetry,
+                             .address = "sim",
+                             .cluster = "sim"};
     struct qry_deps qry = {.settings = &node->settings->qry,
                            .config = node->settings->config,
                            .workers = node->workers,
@@ -156,7 +158,7 @@ static void open_front(struct sim_node *node)
                            .log = process->log,
                            .telemetry = node->telemetry};
     if (node->roles & SIM_DISTRIBUTOR)
-        require(dist_new(&dist, &node->dist), "dist_new", &fail);
+        require(dist_new(&dist, &node->dist, &fail), "dist_new", &fail);
     if (node->roles & SIM_QUERIER)
         require(qry_new(&qry, &node->qry, &fail), "qry_new", &fail);
 }

@@ -14,7 +14,11 @@ struct dist_settings test_settings(void)
                                   .max_inflight_bytes = 512 << 20,
                                   .max_body_bytes = 16 << 20,
                                   .max_decoded_bytes = 64 << 20,
-                                  .series_cache_bytes = 64 << 20};
+                                  .series_cache_bytes = 64 << 20,
+                                  .scrape_config_file = "",
+                                  .scrape_tenant = "anonymous",
+                                  .scrape_peers = "",
+                                  .scrape_peer_timeout_ms = 5000};
 }
 
 struct dist_limits test_limits(void)

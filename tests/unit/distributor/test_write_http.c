@@ -169,8 +169,10 @@ static void open_everything(struct fixture *f)
                              .clients = f->clients,
                              .ring = f->ring,
                              .clock = nx_clock_system(),
-                             .telemetry = f->telemetry};
-    assert_int_equal(dist_new(&deps, &f->dist), NX_OK);
+                             .telemetry = f->telemetry,
+                             .address = "self",
+                             .cluster = "test"};
+    assert_int_equal(dist_new(&deps, &f->dist, NULL), NX_OK);
     assert_int_equal(nx_workers_start(f->workers), NX_OK);
     on_worker(f, start_ring);
 }
