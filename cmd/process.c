@@ -509,6 +509,12 @@ static enum nx_err open_ingester(struct cmd_process *process, struct nx_fail *fa
     return err ? err : ing_new(&deps, &process->ing, fail);
 }
 
+/* Nobody else is in the list, so nobody could refill it: it is ACTIVE at once. */
+static bool is_only_member(const struct cmd_settings *settings)
+{
+    return settings->ring_backend == 0 && !strchr(settings->ring_members, ',');
+}
+
 static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
 {
     struct cmd_settings *settings = &process->settings;
@@ -530,7 +536,7 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
                  .is_distributor = (process->roles & CMD_DISTRIBUTOR) != 0,
                  .is_member = process->ing != NULL,
                  .incarnation = process->ing ? ing_incarnation(process->ing) : 0,
-                 .fresh = process->ing && ing_is_fresh(process->ing),
+                 .fresh = process->ing && ing_is_fresh(process->ing) && !is_only_member(settings),
                  .state_dir = process->ing ? settings->ing.data_dir : NULL,
                  .zone = settings->node_zone,
                  .weight = settings->node_weight},
