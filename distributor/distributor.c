@@ -217,6 +217,8 @@ static enum nx_err set_up(struct distributor *dist, struct nx_fail *fail)
     if (!err)
         err = dist_ha_new(&dist->ha);
     if (!err)
+        err = dist_shares_new(&dist->shares);
+    if (!err)
         err = dist_cache_new((size_t)dist->deps.settings->series_cache_bytes, &dist->cache);
     if (!err)
         err = dist_metrics_register(dist->deps.telemetry, &dist->metrics);
@@ -266,5 +268,6 @@ void dist_free(struct distributor *dist)
     dist_loads_free(dist->loads);
     dist_rates_free(dist->rates);
     dist_ha_free(dist->ha);
+    dist_shares_free(dist->shares);
     nx_free(dist);
 }

@@ -12,6 +12,7 @@
 #include "distributor/push.h"
 #include "distributor/rates.h"
 #include "distributor/scrape/scrape.h"
+#include "distributor/shares.h"
 #include "distributor/streams.h"
 
 /* Touched by its worker's thread only. */
@@ -38,6 +39,7 @@ struct distributor {
     struct dist_loads *loads;
     struct dist_rates *rates;
     struct dist_ha *ha;
+    struct dist_shares *shares;
     struct dist_cache *cache;
     struct dist_worker *workers;
     size_t worker_count;

@@ -61,6 +61,10 @@ static const struct nx_metric_desc descs[DIST_METRIC_COUNT] = {
                              .name = "narthex_distributor_relabel_dropped_samples_total",
                              .help = "Samples and histograms of series that a tenant's relabeling "
                                      "rules drop."},
+    [DIST_METRIC_UNFAIR] = {.kind = NX_COUNTER,
+                            .name = "narthex_distributor_tenant_overloaded_requests_total",
+                            .help = "Write requests answered with 503 because their tenant had its "
+                                    "part of the memory for requests in flight."},
     [DIST_METRIC_HA_DROPPED] = {.kind = NX_COUNTER,
                                 .name = "narthex_distributor_ha_deduplicated_samples_total",
                                 .help = "Samples and histograms of replicas that are not elected."},

@@ -22,6 +22,10 @@ enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000, MAX_RETRY_AFTER_S 
 static const char overloaded_text[] =
     "too many bytes of write requests in flight; retry, or raise distributor.max-inflight-bytes";
 
+static const char unfair_text[] =
+    "the tenant has its part of the memory for write requests in flight; retry, or raise "
+    "distributor.max-inflight-bytes";
+
 struct write_request {
     struct dist_worker *worker;
     struct nx_http_request *http;
@@ -33,6 +37,7 @@ struct write_request {
     struct dist_limits limits;
     struct dist_batch *batch; /* until it is pushed */
     size_t charged;           /* for it */
+    size_t share;             /* of the tenant's part; until the answer */
     struct dist_ha_pair pair;
     uint64_t received[DIST_KIND_COUNT];
     uint64_t valid[DIST_KIND_COUNT];
@@ -71,6 +76,7 @@ static void respond(const struct write_request *request, int status, const char 
 {
     struct dist_worker *worker = request->worker;
     struct nx_http_request *http = request->http;
+    dist_shares_give(worker->dist->shares, request->tenant, request->share);
     uint64_t now = nx_now_ns(worker->dist->deps.clock);
     dist_metrics_request(worker->dist->metrics, status, (double)(now - request->started_ns) * 1e-9);
     if (request->stream->remote_write)
@@ -248,18 +254,33 @@ static enum nx_err read_tenant(const struct distributor *dist, struct nx_http_re
                           nx_http_request_header(http, DIST_TENANT_HEADER), tenant, fail);
 }
 
+/* Makes `bytes`, which are charged to the budget, the tenant's too. */
+static enum nx_err take_share(struct write_request *request, size_t bytes, struct nx_fail *fail)
+{
+    struct distributor *dist = request->worker->dist;
+    size_t used = atomic_load_explicit(&dist->budget.used_bytes, memory_order_relaxed);
+    size_t others = used > bytes ? used - bytes : 0;
+    if (!dist_shares_take(dist->shares, request->tenant, bytes, others, dist->budget.max_bytes)) {
+        nx_metric_add(dist->metrics, DIST_METRIC_UNFAIR, 0, 1);
+        return nx_fail_set(fail, NX_ERR_OVERLOADED, "%s", unfair_text);
+    }
+    request->share += bytes;
+    return NX_OK;
+}
+
 /* A request of many small elements takes more than its size let expect: the rest is charged once it
  * is known. */
-static enum nx_err charge_rest(struct distributor *dist, const struct dist_batch *batch,
-                               size_t *charged, struct nx_fail *fail)
+static enum nx_err charge_rest(struct write_request *request, struct nx_fail *fail)
 {
-    size_t taken = dist_batch_memory_bytes(batch);
-    if (taken <= *charged)
+    struct distributor *dist = request->worker->dist;
+    size_t taken = dist_batch_memory_bytes(request->batch);
+    if (taken <= request->charged)
         return NX_OK;
-    if (!dist_budget_charge(&dist->budget, taken - *charged))
+    size_t rest = taken - request->charged;
+    if (!dist_budget_charge(&dist->budget, rest))
         return nx_fail_set(fail, NX_ERR_OVERLOADED, "%s", overloaded_text);
-    *charged = taken;
-    return NX_OK;
+    request->charged = taken;
+    return take_share(request, rest, fail);
 }
 
 /* Gives back what the request holds, and answers. */
@@ -276,11 +297,10 @@ static void give_up(struct write_request *request, enum nx_err err, const struct
 /* The batch is decoded, and wanted. */
 static void store(struct write_request *request)
 {
-    struct distributor *dist = request->worker->dist;
     struct nx_fail fail = {.code = NX_OK};
     enum nx_err err = resolve(request, request->batch, &fail);
     if (!err)
-        err = charge_rest(dist, request->batch, &request->charged, &fail);
+        err = charge_rest(request, &fail);
     if (err) {
         give_up(request, err, &fail);
         return;
@@ -386,6 +406,8 @@ static void run(struct write_request *request, size_t expected_len, struct dist_
     request->batch = batch;
     request->charged = charged;
     enum nx_err err = read_tenant(dist, request->http, &request->tenant, &fail);
+    if (!err)
+        err = take_share(request, charged + nx_http_request_body(request->http).len, &fail);
     if (!err) {
         dist_limits_get(dist->deps.limits, dist->deps.overrides, request->tenant, &request->limits);
         err = decode(request, expected_len, batch, &fail);
