@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/digests.h"
 #include "tests/sim/disk.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/load.h"
@@ -14,6 +15,8 @@ enum { INGESTERS_MAX = 6, NODES_MAX = INGESTERS_MAX + 4 };
 
 #define SETTLE_NS (30 * SIM_S) /* after which a healed cluster knows that it is */
 #define PATIENCE_NS (600 * SIM_S)
+#define CONVERGENCE_NS (3600 * SIM_S)
+#define DIGEST_WINDOW_MS INT64_C(300000)
 
 struct cluster {
     struct sim_settings settings;
@@ -138,6 +141,33 @@ static void audit(struct cluster *c)
         sim_ledger_fail(&c->ledger, "the audit found no end");
 }
 
+/* The owners of each partition hold the same of what is older than now: at once, or some time after
+ * they have compared. */
+static void converge(struct cluster *c)
+{
+    int64_t now_ms = nx_now_ms(&c->queriers[0]->process.clock.base);
+    int64_t until_ms = now_ms - now_ms % DIGEST_WINDOW_MS;
+    uint64_t until = sim_now() + CONVERGENCE_NS;
+    char problem[300] = "";
+    for (;;) {
+        struct sim_digests *digests = sim_digests_ask(&c->members, c->queriers[0], until_ms);
+        while (!sim_digests_are_in(digests))
+            if (!sim_run(sim_now() + SIM_S))
+                return;
+        bool agree = sim_digests_agree(digests, problem, sizeof problem);
+        sim_digests_free(digests);
+        if (agree)
+            return;
+        sim_trace("not whole yet: %s", problem);
+        if (sim_now() >= until) {
+            sim_ledger_fail(&c->ledger, "owners do not come to hold the same: %s", problem);
+            return;
+        }
+        if (!sim_run(sim_now() + 30 * SIM_S))
+            return;
+    }
+}
+
 /* All nodes end in order, so that what they leak is found. */
 static void end_in_order(struct cluster *c)
 {
@@ -173,6 +203,8 @@ static void run(struct cluster *c, const struct sim_options *options)
     sim_load_stop(c->load);
     if (heal(c))
         audit(c);
+    if (!c->ledger.problem[0])
+        converge(c);
     if (!c->ledger.problem[0])
         end_in_order(c);
 }
