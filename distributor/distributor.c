@@ -9,6 +9,7 @@
 #include "common/base/owner.h"
 #include "distributor/distributor_internal.h"
 #include "distributor/metrics.h"
+#include "distributor/user_info.h"
 
 enum { DRAIN_SLACK_MS = 1000, RETRY_AFTER_S = 1 };
 
@@ -228,6 +229,8 @@ static enum nx_err set_up(struct distributor *dist, struct nx_fail *fail)
         err = init_worker(dist, i);
     if (!err)
         err = add_routes(dist);
+    if (!err)
+        err = dist_user_info_add(dist);
     return err ? err : open_scrape(dist, fail);
 }
 

@@ -185,3 +185,31 @@ def test_series_limit_holds_over_six_ingesters(tmp_path, remote_pb2):
         assert 900 <= len(answer.json["data"]) <= 1150
     finally:
         cluster.kill()
+
+
+def test_tenant_sees_its_limits_and_its_series(tmp_path, remote_pb2):
+    overrides = tmp_path / "overrides.yml"
+    overrides.write_text("overrides: {t: {ingestion_rate: 5000, max_global_series_per_user: 777}}")
+    flags = ["--auth.multitenancy=true", f"--tenants.overrides-file={overrides}"]
+    cluster = harness.Cluster(tmp_path, flags=flags[:1], distributor_flags=flags[1:],
+                              ingester_flags=flags[1:], ingesters=4)
+    tenant = {"X-Scope-OrgID": "t"}
+    try:
+        cluster.start()
+        limits = cluster.distributor.get("/api/v1/user_limits", headers=tenant).json
+        assert limits["ingestion_rate"] == 5000 and limits["max_global_series_per_user"] == 777
+        assert limits["ingestion_burst_size"] == 200000 and limits["max_label_value_length"] == 2048
+        assert cluster.distributor.get("/api/v1/user_limits").status == 401
+        writer = harness.Writer(remote_pb2, cluster.distributor.url)
+        for _ in range(3):
+            assert writer.send_raw(writer.encode(rows("a", 123)), headers=tenant).status == 204
+
+        def series(count):
+            return cluster.distributor.get("/api/v1/user_stats", headers=tenant).json["numSeries"] == count
+
+        harness.wait_until(lambda: series(123), 10, "123 series")
+        stats = cluster.distributor.get("/api/v1/user_stats", headers=tenant).json
+        assert 3 < stats["ingestionRate"] < 30
+        assert cluster.distributor.get("/api/v1/user_stats", headers={"X-Scope-OrgID": "u"}).json["numSeries"] == 0
+    finally:
+        cluster.kill()
