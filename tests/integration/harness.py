@@ -1,5 +1,6 @@
 """Real processes on loopback: Narthex nodes and clusters, packaged peers, and the clients the tests use."""
 
+import atexit
 import json
 import os
 import shutil
@@ -109,6 +110,7 @@ class Process:
             self.child = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env
             )
+        atexit.register(self.kill)  # a fixture that fails half-way leaves nothing behind
         return self
 
     @property
