@@ -248,7 +248,9 @@ enum nx_err ing_ledger_plan(struct ing_ledger *ledger, int64_t until)
 bool ing_ledger_needs_work(const struct ing_ledger_tenant *tenant, int64_t until)
 {
     int64_t least = until < tenant->whole_until ? until : tenant->whole_until;
-    bool all_before = tenant->last_window <= least - ING_DIGEST_WINDOW_MS;
+    /* INT64_MIN: nothing was looked at yet */
+    bool all_before = least >= INT64_MIN + ING_DIGEST_WINDOW_MS &&
+                      tenant->last_window <= least - ING_DIGEST_WINDOW_MS;
     return tenant->dirty_count > 0 || tenant->version != tenant->next_version ||
            (tenant->whole_until != until && !all_before);
 }
