@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "common/base/alloc.h"
+#include "common/base/file.h"
 #include "common/ring/placement.h"
 #include "common/ring/ring.h"
 #include "common/ring/roster.h"
@@ -461,6 +462,125 @@ static uint64_t await_member(struct process *p, size_t member, bool healthy, uin
     }
 }
 
+static void await_problem(struct process *p, size_t member, const char *text)
+{
+    for (int i = 0; i < 10000; i++) {
+        struct nx_ring_view *view = nx_ring_acquire(p->ring);
+        bool seen = strstr(view->members[member].problem, text) != NULL;
+        nx_ring_release(view);
+        if (seen) {
+            return;
+        }
+        nap();
+    }
+    struct nx_ring_view *view = nx_ring_acquire(p->ring);
+    assert_string_equal(view->members[member].problem, text);
+    nx_ring_release(view);
+}
+
+static int64_t wall_a_minute_ahead(const struct nx_clock *clock)
+{
+    (void)clock;
+    return nx_now_ms(nx_clock_system()) + 61000;
+}
+
+static uint64_t mono_of_system(const struct nx_clock *clock)
+{
+    (void)clock;
+    return nx_now_ns(nx_clock_system());
+}
+
+static void clock_a_minute_ahead_is_refused_with_both_names(void **state)
+{
+    (void)state;
+    static const struct nx_clock ahead = {wall_a_minute_ahead, mono_of_system};
+    struct process member;
+    struct process prober;
+    char members[64];
+    struct nx_fail fail = {.code = NX_OK};
+    open_process(&member, 0);
+    open_process(&prober, 0);
+    (void)snprintf(members, sizeof(members), "i0@127.0.0.1:%u", member.port);
+    struct nx_ring_options options = options_of(members);
+    options.max_skew_ms = 30000;
+    options.self = (struct nx_ring_self){.name = "i0", .is_member = true, .incarnation = 1};
+    run_process(&member, &options);
+    options.self = (struct nx_ring_self){.name = "prober"};
+    assert_int_equal(
+        nx_ring_new(&options, &ahead, prober.rpc, NULL, prober.telemetry, &prober.ring, &fail),
+        NX_OK);
+    assert_int_equal(nx_workers_start(prober.workers), NX_OK);
+    on_worker(&prober, start_ring, &prober);
+    await_problem(&prober, 0, "the clock of \"prober\" is 6");
+    await_problem(&prober, 0, " s ahead of that of \"i0\"; at most 30 s are tolerated");
+    await_member(&prober, 0, false, 0);
+    stop_process(&prober);
+    stop_process(&member);
+}
+
+static void wholeness_and_states_of_a_member_are_learnt(void **state)
+{
+    (void)state;
+    struct cluster c;
+    start_cluster(&c);
+    await_member(&c.prober, 1, true, 101);
+    struct nx_ring *ring = c.ingesters[1].ring;
+    assert_int_equal(nx_ring_set_whole(ring, 3, true), NX_OK);
+    assert_int_equal(nx_ring_set_whole(ring, 63, true), NX_OK);
+    nx_ring_set_self_state(ring, NX_MEMBER_LEAVING);
+    for (bool seen = false; !seen; nap()) {
+        struct nx_ring_view *view = nx_ring_acquire(c.prober.ring);
+        seen = view->members[1].state == NX_MEMBER_LEAVING && nx_ring_is_whole(view, 1, 63);
+        if (seen) {
+            assert_true(nx_ring_is_whole(view, 1, 3) && !nx_ring_is_whole(view, 1, 4));
+            assert_false(nx_ring_is_whole(view, 0, 3));
+            assert_true(view->members[1].in_motion && nx_ring_in_motion(view));
+            assert_true(view->members[1].skew_ms > -1000 && view->members[1].skew_ms < 1000);
+        }
+        nx_ring_release(view);
+    }
+    nx_ring_set_self_serving(ring, false);
+    await_problem(&c.prober, 1, "does not serve");
+    await_member(&c.prober, 1, false, 0);
+    nx_ring_set_self_serving(ring, true);
+    await_member(&c.prober, 1, true, 101);
+    stop_cluster(&c);
+}
+
+static void state_outlives_the_process_and_a_fresh_directory_joins(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/nx-ring-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    static const enum nx_member_state states[] = {NX_MEMBER_ACTIVE, NX_MEMBER_READONLY,
+                                                  NX_MEMBER_LEAVING, NX_MEMBER_LEFT};
+    for (size_t i = 0; i < 4; i++) {
+        char file[64];
+        struct nx_ring *ring = NULL;
+        struct nx_fail fail = {.code = NX_OK};
+        struct nx_ring_options options = options_of("i0@h:1,i1@h:2");
+        options.fs = nx_fs_posix();
+        options.self = (struct nx_ring_self){
+            .name = "i0", .is_member = true, .fresh = i == 0, .state_dir = dir};
+        (void)snprintf(file, sizeof(file), "%s/member", dir);
+        if (i > 0) {
+            FILE *out = fopen(file, "w");
+            assert_non_null(out);
+            (void)fprintf(out, "%s 1700000000000\n", nx_member_state_text(states[i]));
+            assert_int_equal(fclose(out), 0);
+        }
+        assert_int_equal(nx_ring_new(&options, nx_clock_system(), NULL, NULL, NULL, &ring, &fail),
+                         NX_OK);
+        assert_int_equal(nx_ring_self_state(ring), i == 0 ? NX_MEMBER_JOINING : states[i]);
+        nx_ring_free(ring);
+        assert_int_equal(access(file, F_OK), 0);
+        if (i == 3) {
+            assert_int_equal(unlink(file), 0);
+        }
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void members_alive_are_seen_with_state_and_incarnation(void **state)
 {
     (void)state;
@@ -545,21 +665,6 @@ static void member_silent_is_unhealthy_within_the_timeout(void **state)
     close(fd);
 }
 
-static void await_problem(struct process *p, size_t member, const char *text)
-{
-    for (int i = 0; i < 10000; i++) {
-        struct nx_ring_view *view = nx_ring_acquire(p->ring);
-        bool seen = strcmp(view->members[member].problem, text) == 0;
-        nx_ring_release(view);
-        if (seen) {
-            return;
-        }
-        nap();
-    }
-    struct nx_ring_view *view = nx_ring_acquire(p->ring);
-    assert_string_equal(view->members[member].problem, text);
-    nx_ring_release(view);
-}
 
 static void member_of_another_cluster_is_shown_as_a_problem(void **state)
 {
@@ -724,6 +829,9 @@ int main(void)
         cmocka_unit_test(set_members_replaces_the_list_or_leaves_it),
         cmocka_unit_test(json_has_members_and_quorums),
         cmocka_unit_test(ring_allocation_failing_anywhere_is_out_of_memory),
+        cmocka_unit_test(clock_a_minute_ahead_is_refused_with_both_names),
+        cmocka_unit_test(wholeness_and_states_of_a_member_are_learnt),
+        cmocka_unit_test(state_outlives_the_process_and_a_fresh_directory_joins),
         cmocka_unit_test(members_alive_are_seen_with_state_and_incarnation),
         cmocka_unit_test(member_stopped_is_noticed_and_its_return_too),
         cmocka_unit_test(member_silent_is_unhealthy_within_the_timeout),
