@@ -84,7 +84,7 @@ static void print_members(const json_t *cluster)
     }
 }
 
-/* Partitions by how many of their owners are healthy. */
+/* Partitions by how many of their owners are healthy and have all their data. */
 struct coverage {
     long long whole, writable, readable, lost;
 };
@@ -94,9 +94,10 @@ static struct coverage coverage_of(const json_t *cluster)
     long long all = number_of(cluster, "partitions"), whole = number_of(cluster, "partitionsWhole");
     long long not_writable = number_of(cluster, "partitionsBelowWriteQuorum");
     long long not_readable = number_of(cluster, "partitionsBelowReadQuorum");
+    long long not_both = not_writable > not_readable ? not_writable : not_readable;
     return (struct coverage){.whole = whole,
-                             .writable = all - whole - not_writable,
-                             .readable = not_writable - not_readable,
+                             .writable = all - whole - not_both,
+                             .readable = not_both - not_readable,
                              .lost = not_readable};
 }
 
@@ -108,7 +109,7 @@ static void print_ring(const json_t *cluster)
     (void)printf("replication factor  %lld (writes need %lld, reads %lld)\n",
                  number_of(cluster, "replicationFactor"), number_of(cluster, "writeQuorum"),
                  number_of(cluster, "readQuorum"));
-    (void)printf("all owners healthy  %lld\n", sum.whole);
+    (void)printf("all owners whole    %lld\n", sum.whole);
     (void)printf("degraded, writable  %lld\n", sum.writable);
     (void)printf("readable only       %lld\n", sum.readable);
     (void)printf("unavailable         %lld\n", sum.lost);

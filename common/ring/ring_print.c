@@ -77,17 +77,20 @@ static void print_member(const struct nx_ring_view *view, size_t i, struct nx_bu
                   first);
 }
 
-/* Partitions of which fewer than `quorum` owners are healthy. */
-static uint32_t count_short(const struct nx_ring_view *view, uint32_t quorum)
+/* Partitions of which fewer than `quorum` owners are healthy, and where asked for, whole. */
+static uint32_t count_short(const struct nx_ring_view *view, uint32_t quorum, bool whole)
 {
     uint32_t count = 0;
     for (uint32_t p = 0; p < view->partitions; p++) {
         const uint16_t *owners = nx_ring_owners(view, p);
-        uint32_t healthy = 0;
+        uint32_t good = 0;
         for (uint32_t i = 0; i < view->rf; i++) {
-            healthy += owners[i] != NX_PLACEMENT_NONE && view->members[owners[i]].healthy ? 1 : 0;
+            good += owners[i] != NX_PLACEMENT_NONE && view->members[owners[i]].healthy &&
+                            (!whole || nx_ring_is_whole(view, owners[i], p))
+                        ? 1
+                        : 0;
         }
-        count += healthy < quorum ? 1 : 0;
+        count += good < quorum ? 1 : 0;
     }
     return count;
 }
@@ -104,9 +107,9 @@ void nx_ring_view_print_json(const struct nx_ring_view *view, struct nx_buf *out
                   write);
     nx_buf_printf(out, ",\"readQuorum\":%" PRIu32, read);
     nx_buf_printf(out, ",\"partitionsWhole\":%" PRIu32,
-                  view->partitions - count_short(view, view->rf));
-    nx_buf_printf(out, ",\"partitionsBelowWriteQuorum\":%" PRIu32, count_short(view, write));
-    nx_buf_printf(out, ",\"partitionsBelowReadQuorum\":%" PRIu32, count_short(view, read));
+                  view->partitions - count_short(view, view->rf, true));
+    nx_buf_printf(out, ",\"partitionsBelowWriteQuorum\":%" PRIu32, count_short(view, write, false));
+    nx_buf_printf(out, ",\"partitionsBelowReadQuorum\":%" PRIu32, count_short(view, read, true));
     nx_buf_append_str(out, ",\"members\":[");
     for (size_t i = 0; i < view->member_count; i++) {
         nx_buf_append_str(out, i > 0 ? "," : "");

@@ -12,16 +12,16 @@ TIMEOUT_S = 1.0  # ring.heartbeat-timeout of the harness
 
 def ctl(node, *arguments):
     return subprocess.run([harness.NARTHEX, "ctl", *arguments, f"--address=127.0.0.1:{node.port}"],
-                          capture_output=True, text=True, timeout=90, check=False)
+                          capture_output=True, text=True, timeout=180, check=False)
 
 
 def members(node):
     return {member["name"]: member for member in node.get("/api/v1/cluster").json["members"]}
 
 
-def wait_state(nodes, name, state):
+def wait_state(nodes, name, state, timeout_s=90):
     for node in nodes:
-        harness.wait_until(lambda n=node: members(n)[name]["state"] == state, 20,
+        harness.wait_until(lambda n=node: members(n)[name]["state"] == state, timeout_s,
                            f"{name} {state} at {node.name}")
 
 

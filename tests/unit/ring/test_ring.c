@@ -254,7 +254,7 @@ static void json_has_members_and_quorums(void **state)
         out.data,
         "{\"cluster\":\"test\",\"version\":1,\"partitions\":64,"
         "\"replicationFactor\":1,\"writeQuorum\":1,\"readQuorum\":1,"
-        "\"partitionsWhole\":64,\"partitionsBelowWriteQuorum\":0,\"partitionsBelowReadQuorum\":0,"
+        "\"partitionsWhole\":0,\"partitionsBelowWriteQuorum\":0,\"partitionsBelowReadQuorum\":64,"
         "\"members\":[{\"name\":\"a\",\"address\":\"h:1\",\"zone\":\"z1\",\"weight\":1,"
         "\"state\":\"ACTIVE\",\"healthy\":true,\"incarnation\":\"0\",\"lastSeenMs\":0,"
         "\"clockSkewMs\":0,\"wholePartitions\":0,\"problem\":\"\",\"partitions\":64,"
