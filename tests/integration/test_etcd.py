@@ -85,6 +85,9 @@ class EtcdCluster(harness.Cluster):
         for node in self.nodes:
             node.wait_ready()
         self.wait_members(len(self.ingesters))
+        for node in (self.distributor, self.querier):
+            harness.wait_until(lambda n=node: ctl(n, "health").returncode == 0, 60,
+                               f"reads and writes at {node.name}")
         return self
 
 
