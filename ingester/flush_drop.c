@@ -4,7 +4,7 @@
 #include "common/base/alloc.h"
 #include "ingester/flush.h"
 
-#define SLICE_SERIES 2048u
+#define SLICE_SERIES 512u
 
 struct drop_part {
     size_t target;

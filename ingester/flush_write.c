@@ -5,14 +5,18 @@
  * into the writer. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/base/rand.h"
 #include "ingester/block/block_writer.h"
 #include "ingester/flush.h"
 
-#define SLICE_SERIES 1024u
+#define SLICE_SERIES 256u
 #define LABELS_MAX 65536u
+#define NICE 5 /* workers first; but a flush is to end, other than a compaction */
 
 struct slice_item {
     struct ing_flush_item item;
@@ -244,6 +248,7 @@ static void lane_run(struct nx_job *job)
 {
     struct write *write = NX_OWNER(struct write, job, job);
     struct ing_flush_target *target = target_of(write);
+    (void)setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
     target->err = write_slice(write, target);
     bool last = write->shard_done && write->shard + 1 == write->run->ing->shard_count;
     if (target->err == NX_OK && last)
