@@ -161,6 +161,8 @@ enum nx_err ing_repair_register(struct ing_repair *repair)
     if (deps->telemetry)
         err = nx_telemetry_register(deps->telemetry, metric_table, ING_R_METRICS, NULL, NULL,
                                     &repair->metrics);
+    if (err == NX_OK && !deps->http) /* a tool that opened the directory: nobody asks it */
+        return NX_OK;
     if (err == NX_OK)
         err = nx_http_server_route(deps->http, &status);
     return err == NX_OK ? nx_http_server_route(deps->http, &now) : err;
