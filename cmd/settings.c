@@ -353,5 +353,7 @@ enum nx_err cmd_settings_complete(unsigned roles, struct cmd_settings *settings,
     settings->limits.multitenancy = settings->multitenancy;
     settings->dist.multitenancy = settings->multitenancy;
     settings->qry.multitenancy = settings->multitenancy;
+    if (roles == CMD_ALL && !*settings->qry.distributors)
+        settings->qry.distributors = settings->node_advertise;
     return NX_OK;
 }

@@ -22,6 +22,7 @@ struct qry_settings {
     bool partial_response;
     const char *features; /* comma list, names of Prometheus's --enable-feature */
     const char *cors_origin;
+    const char *distributors; /* host:port,...; "": nobody scrapes */
     bool enable_admin_api;
     bool multitenancy;
 };

@@ -10,6 +10,13 @@ static const struct nx_setting qry_rows[] = {
      .min = 1,
      .max = INT64_C(31536000000),
      .help = "How far back an instant selector looks for the newest sample."},
+    {.key = "query.distributors",
+     .type = NX_SETTING_STRING,
+     .default_text = "",
+     .offset = FIELD(distributors),
+     .help =
+         "Distributors that scrape: host:port,..., asked for /api/v1/targets (all: itself where "
+         "empty)."},
     {.key = "query.default-step",
      .type = NX_SETTING_DURATION,
      .default_text = "1m",

@@ -9,6 +9,7 @@
 #include "distributor/scrape/scrape_internal.h"
 
 #define PAGE_BYTES_MAX ((size_t)1 << 30)
+#define REQUEST_BYTES_MAX ((size_t)1 << 20)
 
 /* --- JSON --- */
 
@@ -136,6 +137,14 @@ struct wish {
     struct nx_view pool; /* empty: all */
 };
 
+static struct wish wish_of(struct nx_view state, struct nx_view pool)
+{
+    bool any = state.len == 0 || nx_view_eq_nocase(state, NX_VIEW("any"));
+    return (struct wish){.active = any || nx_view_eq_nocase(state, NX_VIEW("active")),
+                         .dropped = any || nx_view_eq_nocase(state, NX_VIEW("dropped")),
+                         .pool = pool};
+}
+
 static void put_pool(struct nx_buf *active, struct nx_buf *dropped, const struct scrape_plan *plan,
                      const struct scrape_pool *pool, const struct wish *wish)
 {
@@ -196,7 +205,7 @@ static void put_family(struct nx_buf *out, const struct scrape_target *target,
                        const struct scrape_family *family, bool named)
 {
     size_t types = sizeof type_names / sizeof type_names[0];
-    nx_buf_append_str(out, out->len > 1 ? ",{\"target\":" : "{\"target\":");
+    nx_buf_append_str(out, "{\"target\":");
     put_labels(out, target->shown);
     if (named)
         put_member(out, "metric", nx_view_of(family->metric));
@@ -215,6 +224,7 @@ static void put_families(struct nx_buf *out, const struct scrape_target *target,
         const struct scrape_family *family = &status->families[i];
         if (metric.len > 0 && !nx_view_is(metric, family->metric))
             continue;
+        nx_buf_append_str(out, *count > 0 ? "," : "");
         put_family(out, target, family, metric.len == 0);
         ++*count;
     }
@@ -278,11 +288,8 @@ static void serve_targets(struct nx_http_request *req, void *user)
     struct nx_buf page;
     if (!read_params(req, &params))
         return;
-    struct nx_view state = nx_http_params_get(&params, "state");
-    bool any = state.len == 0 || nx_view_eq_nocase(state, NX_VIEW("any"));
-    struct wish wish = {.active = any || nx_view_eq_nocase(state, NX_VIEW("active")),
-                        .dropped = any || nx_view_eq_nocase(state, NX_VIEW("dropped")),
-                        .pool = nx_http_params_get(&params, "scrapePool")};
+    struct wish wish =
+        wish_of(nx_http_params_get(&params, "state"), nx_http_params_get(&params, "scrapePool"));
     struct scrape_plan *plan = scrape_current_plan(user);
     begin_page(&page);
     print_targets(&page, plan, &wish);
@@ -341,6 +348,123 @@ static void serve_pools(struct nx_http_request *req, void *user)
     respond(req, &page);
 }
 
+/* --- RPC: the same as records, for queriers (docs/formats/scrape-pages.md) --- */
+
+enum page { PAGE_TARGETS = 1, PAGE_METADATA, PAGE_POOLS };
+enum record_kind { RECORD_ACTIVE = 1, RECORD_DROPPED, RECORD_POOL, RECORD_METADATA };
+
+struct pages_request {
+    uint8_t page;
+    struct wish wish;
+    struct nx_view metric;
+};
+
+static struct nx_view take_bytes(struct nx_cursor *cur)
+{
+    uint64_t len = nx_cursor_uvarint(cur);
+    if (len > nx_cursor_left(cur)) {
+        nx_cursor_fail(cur);
+        return NX_VIEW("");
+    }
+    struct nx_view bytes = nx_view_make(cur->ptr, (size_t)len);
+    cur->ptr += len;
+    return bytes;
+}
+
+static bool read_pages_request(struct nx_view body, struct pages_request *out)
+{
+    struct nx_cursor cur = nx_cursor_of(body);
+    out->page = nx_cursor_u8(&cur);
+    out->wish = wish_of(take_bytes(&cur), NX_VIEW(""));
+    out->wish.pool = take_bytes(&cur);
+    out->metric = take_bytes(&cur);
+    return nx_cursor_ok(&cur) && out->page >= PAGE_TARGETS && out->page <= PAGE_POOLS;
+}
+
+/* Takes `text`, which is left empty. */
+static void put_record(struct nx_buf *out, enum record_kind kind, struct nx_view name,
+                       struct nx_buf *text)
+{
+    nx_buf_put_u8(out, (uint8_t)kind);
+    nx_buf_put_bytes(out, name);
+    nx_buf_put_bytes(out, nx_buf_view(text));
+    if (nx_buf_err(text))
+        out->err = NX_ERR_NOMEM;
+    nx_buf_clear(text);
+}
+
+static void put_pool_records(struct nx_buf *out, struct nx_buf *text,
+                             const struct scrape_plan *plan, const struct scrape_pool *pool,
+                             const struct pages_request *request)
+{
+    struct nx_view name = nx_view_of(pool->job->name);
+    put_text(text, name);
+    if (request->page == PAGE_TARGETS)
+        nx_buf_printf(text, ":%zu", pool->dropped_total);
+    if (request->page == PAGE_POOLS || request->wish.dropped)
+        put_record(out, RECORD_POOL, name, text);
+    nx_buf_clear(text);
+    if (request->page == PAGE_POOLS ||
+        (request->wish.pool.len > 0 && !nx_view_eq(request->wish.pool, name)))
+        return;
+    for (size_t i = 0; request->wish.active && i < pool->active_count; i++) {
+        if (!is_owned(plan, pool->active[i]))
+            continue;
+        put_active(text, pool->active[i]);
+        put_record(out, RECORD_ACTIVE, name, text);
+    }
+    for (size_t i = 0; request->wish.dropped && i < pool->dropped_count; i++) {
+        put_dropped(text, pool->dropped[i]);
+        put_record(out, RECORD_DROPPED, name, text);
+    }
+}
+
+static void put_metadata_records(struct nx_buf *out, struct nx_buf *text,
+                                 const struct scrape_target *target, struct nx_view metric)
+{
+    struct scrape_status *status = target->status;
+    struct nx_buf labels;
+    nx_buf_init(&labels, PAGE_BYTES_MAX);
+    nx_labels_encode(&labels, target->shown);
+    if (nx_buf_err(&labels))
+        out->err = NX_ERR_NOMEM;
+    pthread_mutex_lock(&status->lock);
+    for (size_t i = 0; i < status->family_count; i++) {
+        if (metric.len > 0 && !nx_view_is(metric, status->families[i].metric))
+            continue;
+        put_family(text, target, &status->families[i], metric.len == 0);
+        put_record(out, RECORD_METADATA, nx_buf_view(&labels), text);
+    }
+    pthread_mutex_unlock(&status->lock);
+    nx_buf_release(&labels);
+}
+
+static void serve_pages(struct nx_rpc_request *req, void *user)
+{
+    struct pages_request request;
+    struct nx_buf out, text;
+    if (!read_pages_request(nx_rpc_request_body(req), &request)) {
+        nx_rpc_reply_error(req, NX_ERR_INVALID, "malformed request for pages of targets");
+        return;
+    }
+    struct scrape_plan *plan = scrape_current_plan(user);
+    nx_buf_init(&out, PAGE_BYTES_MAX);
+    nx_buf_init(&text, PAGE_BYTES_MAX);
+    for (size_t i = 0; plan && request.page != PAGE_METADATA && i < plan->pool_count; i++)
+        put_pool_records(&out, &text, plan, &plan->pools[i], &request);
+    for (size_t i = 0; plan && request.page == PAGE_METADATA && i < plan->target_count; i++)
+        if (plan->owned[i])
+            put_metadata_records(&out, &text, plan->by_key[i], request.metric);
+    scrape_plan_drop(plan);
+    nx_buf_release(&text);
+    if (nx_buf_err(&out)) {
+        nx_buf_release(&out);
+        nx_rpc_reply_error(req, NX_ERR_NOMEM, "the pages of targets do not fit into memory");
+        return;
+    }
+    nx_rpc_reply(req, &out);
+}
+
 enum nx_err scrape_api_add(struct dist_scrape *scrape)
 {
     const struct nx_http_route routes[] = {
@@ -355,5 +479,8 @@ enum nx_err scrape_api_add(struct dist_scrape *scrape)
         route.user = scrape;
         err = nx_http_server_route(scrape->deps.http, &route);
     }
+    if (!err && scrape->deps.rpc)
+        err = nx_rpc_server_method(scrape->deps.rpc, "scrape-pages", serve_pages, scrape,
+                                   REQUEST_BYTES_MAX, NULL);
     return err;
 }

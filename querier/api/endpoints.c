@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "querier/api/targets.h"
 
 #define GET NX_HTTP_GET
 #define GET_POST (NX_HTTP_GET | NX_HTTP_POST)
@@ -265,13 +266,14 @@ static size_t form_bytes(const struct querier *qry)
 static enum nx_err add_route(struct querier *qry, struct qry_route *route, const char *path)
 {
     size_t body_bytes = route->endpoint->max_body_bytes;
-    struct nx_http_route http = {.methods = route->endpoint->methods | NX_HTTP_OPTIONS,
-                                 .no_head = true,
-                                 .path = path,
-                                 .handle = qry_job_handle,
-                                 .user = route,
-                                 .max_body_bytes = body_bytes ? body_bytes : form_bytes(qry),
-                                 .body_setting = body_bytes ? NULL : "query.max-query-bytes"};
+    struct nx_http_route http = {
+        .methods = route->endpoint->methods | NX_HTTP_OPTIONS,
+        .no_head = true,
+        .path = path,
+        .handle = qry_targets_has(route->endpoint->path) ? qry_targets_handle : qry_job_handle,
+        .user = route,
+        .max_body_bytes = body_bytes ? body_bytes : form_bytes(qry),
+        .body_setting = body_bytes ? NULL : "query.max-query-bytes"};
     return nx_http_server_route(qry->deps.http, &http);
 }
 
