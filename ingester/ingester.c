@@ -337,8 +337,11 @@ static void on_log_closed(void *user)
     ing_fan_answer(user, NX_OK);
 }
 
-static void close_log(struct ing_fan_slot *slot)
+static void close_shard(struct ing_fan_slot *slot)
 {
+    struct ing_chunk_files *files = slot->shard->store.head->pool.files;
+    if (files)
+        ing_chunk_files_end(files);
     if (slot->shard->log)
         ing_log_close(slot->shard->log, on_log_closed, slot);
     else
@@ -377,7 +380,7 @@ static void on_poll_closed(uv_handle_t *handle)
     if (!stop->fan.slots)
         die_without_memory(stop->ing);
     stop->fan.home = nx_workers_at(stop->ing->deps.workers, 0);
-    stop->fan.run = close_log;
+    stop->fan.run = close_shard;
     stop->fan.done = on_logs_closed;
     stop->fan.urgent = true;
     ing_fan_start(&stop->fan);

@@ -51,6 +51,7 @@ struct ing_chunk_files {
     struct ing_chunk_files_options options;
     char *dir;
     struct nx_lane *lane;
+    bool ended;
     struct file_entry *entries; /* ascending; the last one is written to */
     size_t entry_count;
     size_t entry_capacity;
@@ -115,6 +116,12 @@ void ing_chunk_files_serve(struct ing_chunk_files *files, struct nx_lane *lane)
 {
     assert(!files->writing);
     files->lane = lane;
+}
+
+void ing_chunk_files_end(struct ing_chunk_files *files)
+{
+    files->lane = NULL;
+    files->ended = true;
 }
 
 /* --- writing --- */
@@ -185,7 +192,7 @@ static void write_done(struct nx_job *job);
 static void write_next(struct ing_chunk_files *files)
 {
     struct buffer *buffer = files->first;
-    if (!buffer || files->writing)
+    if (!buffer || files->writing || files->ended)
         return;
     if (files->failing && nx_now_ns(files->options.clock) - files->failed_ns < RETRY_NS)
         return;

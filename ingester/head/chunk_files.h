@@ -36,6 +36,8 @@ void ing_chunk_files_free(struct ing_chunk_files *files);
 /* Until this call writes block; from it on they are made on the lane, and the caller is always the
  * same worker. */
 void ing_chunk_files_serve(struct ing_chunk_files *files, struct nx_lane *lane);
+/* On that worker, before the lane is freed: the write in flight is the last one. */
+void ing_chunk_files_end(struct ing_chunk_files *files);
 
 /* The address of the chunk, which is in a window of a tenant. ING_CHUNK_ADDRESS_NONE where it
  * cannot be taken: too large, no memory, or writes that fail or do not keep up; the caller keeps

@@ -220,7 +220,7 @@ class Cluster:
             f"--ring.members={members}",
             f"--ring.replication-factor={min(3, ingesters)}",
             "--ring.heartbeat-interval=200ms",
-            "--ring.heartbeat-timeout=1s",
+            "--ring.heartbeat-timeout=2s",
             "--storage.retention=10y",
         ]
         only_ingester = [flag for flag in common if flag.startswith("--storage.")]

@@ -7,7 +7,7 @@ import pytest
 
 import harness
 
-TIMEOUT_S = 1.0  # ring.heartbeat-timeout of the harness
+TIMEOUT_S = 2.0  # ring.heartbeat-timeout of the harness
 
 
 def ctl(node, *arguments):
