@@ -144,12 +144,13 @@ static void handle(struct nx_rpc_request *req, void *user)
     intake->request =
         narthex__import_request__unpack(&intake->pb.allocator, body.len, (const uint8_t *)body.ptr);
     intake->job = (struct nx_job){.run = lane_run, .done = lane_done};
-    if (!intake->request)
-        intake->err = nx_fail_set(&intake->fail, NX_ERR_INVALID, "import: malformed message");
-    else
-        intake->err = nx_lane_submit(ing->import_lane, &intake->job);
-    if (intake->err != NX_OK)
-        answer(intake);
+    enum nx_err err = intake->request
+                          ? nx_lane_submit(ing->import_lane, &intake->job)
+                          : nx_fail_set(&intake->fail, NX_ERR_INVALID, "import: malformed message");
+    if (err == NX_OK) /* from here on the intake is the lane's */
+        return;
+    intake->err = err;
+    answer(intake);
 }
 
 enum nx_err ing_import_open(struct ingester *ing)

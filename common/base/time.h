@@ -22,8 +22,8 @@ const struct nx_clock *nx_clock_system(void);
 /* A clock that stands still until it is moved. */
 struct nx_clock_manual {
     struct nx_clock base;
-    int64_t now_ms;
-    uint64_t now_ns;
+    _Atomic int64_t now_ms;
+    _Atomic uint64_t now_ns;
 };
 void nx_clock_manual_init(struct nx_clock_manual *clock, int64_t now_ms);
 void nx_clock_manual_advance(struct nx_clock_manual *clock, int64_t ms);

@@ -198,10 +198,11 @@ static void write_next(struct ing_chunk_files *files)
         return;
     files->writing = true;
     buffer->job = (struct nx_job){.run = write_run, .done = write_done};
-    if (files->lane) {
-        buffer->err = nx_lane_submit(files->lane, &buffer->job);
-        if (buffer->err == NX_OK)
+    if (files->lane) { /* whose result is written there */
+        enum nx_err err = nx_lane_submit(files->lane, &buffer->job);
+        if (err == NX_OK)
             return;
+        buffer->err = err;
     } else {
         write_run(&buffer->job);
     }

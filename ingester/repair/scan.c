@@ -54,9 +54,10 @@ static void to_lane(struct nx_task *task)
     struct ing_scan *scan = NX_OWNER(struct ing_scan, task, task);
     scan->job = (struct nx_job){.run = lane_run, .done = lane_done};
     if (scan->err == NX_OK && scan->slice.count > 0) {
-        scan->err = nx_lane_submit(scan->lane, &scan->job);
-        if (scan->err == NX_OK)
+        enum nx_err err = nx_lane_submit(scan->lane, &scan->job);
+        if (err == NX_OK) /* from here on the scan is the lane's */
             return;
+        scan->err = err;
     }
     ing_read_result_release(&scan->slice);
     lane_done(&scan->job);
