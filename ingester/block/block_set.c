@@ -57,6 +57,8 @@ static enum nx_err remove_dir(const struct nx_fs *fs, const char *dir, const cha
     return err;
 }
 
+/* A block that comes is counted under the lock: behind it others may take the block out and free
+ * it. */
 static void count_block(struct ing_block_set *set, const struct ing_block *block, double sign)
 {
     nx_metric_add(set->metrics, ING_M_BLOCKS, 0, sign);
@@ -125,13 +127,13 @@ enum nx_err ing_block_set_replace(struct ing_block_set *set, struct ing_block *b
     for (size_t i = 0; err == NX_OK && i < sources->count; i++)
         if (take_out(set, sources->blocks[i]))
             out.blocks[out.count++] = sources->blocks[i];
-    if (err == NX_OK && block)
+    if (err == NX_OK && block) {
         set->blocks[set->count++] = block;
+        count_block(set, block, 1);
+    }
     pthread_mutex_unlock(&set->lock);
     if (err != NX_OK)
         return err;
-    if (block)
-        count_block(set, block, 1);
     for (size_t i = 0; i < out.count; i++)
         discard(set, out.blocks[i]);
     nx_free(out.blocks);
@@ -143,11 +145,11 @@ enum nx_err ing_block_set_add(struct ing_block_set *set, struct ing_block *block
     pthread_mutex_lock(&set->lock);
     enum nx_err err =
         nx_grow(&set->blocks, &set->capacity, set->count + 1, sizeof(struct ing_block *));
-    if (err == NX_OK)
+    if (err == NX_OK) {
         set->blocks[set->count++] = block;
-    pthread_mutex_unlock(&set->lock);
-    if (err == NX_OK)
         count_block(set, block, 1);
+    }
+    pthread_mutex_unlock(&set->lock);
     return err;
 }
 
