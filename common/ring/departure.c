@@ -9,7 +9,6 @@
 #include "proto/internal.pb-c.h"
 
 #define METHOD "member"
-#define MAX_MESSAGE_BYTES 4096
 #define NS_PER_MS UINT64_C(1000000)
 
 static bool contains(const uint16_t *owners, uint32_t rf, size_t member)
@@ -181,29 +180,20 @@ static void answer(struct nx_ring *ring, struct nx_rpc_request *req)
     nx_ring_release(view);
     response.state = (uint32_t)nx_ring_self_state(ring);
     struct nx_buf out;
-    enum nx_err err = nx_ring_pack(&response.base, &out);
-    if (err != NX_OK) {
-        nx_buf_release(&out);
-        nx_rpc_reply_error(req, err, nx_err_text(err));
-        return;
-    }
-    nx_rpc_reply(req, &out);
+    nx_ring_reply(req, nx_ring_pack(&response.base, &out), &out);
 }
 
 static void serve(struct nx_rpc_request *req, void *user)
 {
     struct nx_ring *ring = user;
-    ProtobufCAllocator allocator = nx_ring_pb_allocator();
-    struct nx_view body = nx_rpc_request_body(req);
     Narthex__MemberRequest *request =
-        narthex__member_request__unpack(&allocator, body.len, (const uint8_t *)body.ptr);
+        nx_ring_unpack_request(req, &narthex__member_request__descriptor);
     if (!request) {
-        nx_rpc_reply_error(req, NX_ERR_INVALID, "malformed request");
         return;
     }
     struct nx_fail fail = {.code = NX_OK};
     enum nx_err err = act(ring, request, &fail);
-    narthex__member_request__free_unpacked(request, &allocator);
+    nx_ring_free_message(&request->base);
     if (err != NX_OK) {
         nx_rpc_reply_error(req, err, fail.text);
     } else {
@@ -213,5 +203,5 @@ static void serve(struct nx_rpc_request *req, void *user)
 
 enum nx_err nx_ring_serve_member(struct nx_ring *ring, struct nx_rpc_server *server)
 {
-    return nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
+    return nx_rpc_server_method(server, METHOD, serve, ring, NX_RING_MESSAGE_BYTES_MAX, NULL);
 }

@@ -10,7 +10,6 @@
 #include "proto/internal.pb-c.h"
 
 #define METHOD "forget"
-#define MAX_MESSAGE_BYTES 4096
 
 static enum nx_err check(struct nx_ring *ring, const char *name, struct nx_fail *fail)
 {
@@ -137,51 +136,44 @@ static void run(struct nx_job *job)
     forget->err = nx_ring_forget(forget->ring, forget->request->name, &forget->fail);
 }
 
-static void free_request(Narthex__ForgetRequest *request)
-{
-    ProtobufCAllocator allocator = nx_ring_pb_allocator();
-    narthex__forget_request__free_unpacked(request, &allocator);
-}
-
 static void done(struct nx_job *job)
 {
     struct forget_job *forget = (struct forget_job *)job;
     struct nx_buf empty;
-    nx_buf_init(&empty, MAX_MESSAGE_BYTES);
+    nx_buf_init(&empty, NX_RING_MESSAGE_BYTES_MAX);
     if (forget->err == NX_OK) {
         nx_rpc_reply(forget->req, &empty);
     } else {
         nx_rpc_reply_error(forget->req, forget->err, forget->fail.text);
     }
     nx_buf_release(&empty);
-    free_request(forget->request);
+    nx_ring_free_message(&forget->request->base);
     nx_free(forget);
 }
 
 static void serve(struct nx_rpc_request *req, void *user)
 {
-    ProtobufCAllocator allocator = nx_ring_pb_allocator();
-    struct nx_view body = nx_rpc_request_body(req);
     struct nx_ring *ring = user;
-    struct forget_job *forget = nx_calloc(1, sizeof(*forget));
-    if (!forget) {
-        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
+    Narthex__ForgetRequest *request =
+        nx_ring_unpack_request(req, &narthex__forget_request__descriptor);
+    if (!request) {
         return;
     }
-    *forget = (struct forget_job){.job = {.run = run, .done = done},
-                                  .ring = ring,
-                                  .req = req,
-                                  .request = narthex__forget_request__unpack(
-                                      &allocator, body.len, (const uint8_t *)body.ptr)};
-    enum nx_err err = forget->request ? nx_lane_submit(ring->lane, &forget->job) : NX_ERR_INVALID;
+    struct forget_job *forget = nx_calloc(1, sizeof(*forget));
+    enum nx_err err = forget ? NX_OK : NX_ERR_NOMEM;
+    if (err == NX_OK) {
+        *forget = (struct forget_job){
+            .job = {.run = run, .done = done}, .ring = ring, .req = req, .request = request};
+        err = nx_lane_submit(ring->lane, &forget->job);
+    }
     if (err != NX_OK) {
         nx_rpc_reply_error(req, err, nx_err_text(err));
-        free_request(forget->request);
+        nx_ring_free_message(&request->base);
         nx_free(forget);
     }
 }
 
 enum nx_err nx_ring_serve_forget(struct nx_ring *ring, struct nx_rpc_server *server)
 {
-    return nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
+    return nx_rpc_server_method(server, METHOD, serve, ring, NX_RING_MESSAGE_BYTES_MAX, NULL);
 }

@@ -12,7 +12,6 @@
 #include "proto/internal.pb-c.h"
 
 #define METHOD "heartbeat"
-#define MAX_MESSAGE_BYTES 16384 /* the largest bitmap of partitions is 8 KiB */
 #define NS_PER_MS UINT64_C(1000000)
 
 struct nx_ring_probe {
@@ -22,34 +21,6 @@ struct nx_ring_probe {
     uint64_t row_id;
     uint64_t began_ns;
 };
-
-static void *pb_alloc(void *data, size_t size)
-{
-    (void)data;
-    return nx_alloc(size);
-}
-
-static void pb_free(void *data, void *ptr)
-{
-    (void)data;
-    nx_free(ptr);
-}
-
-ProtobufCAllocator nx_ring_pb_allocator(void)
-{
-    return (ProtobufCAllocator){.alloc = pb_alloc, .free = pb_free};
-}
-
-enum nx_err nx_ring_pack(const ProtobufCMessage *message, struct nx_buf *out)
-{
-    nx_buf_init(out, MAX_MESSAGE_BYTES);
-    size_t size = protobuf_c_message_get_packed_size(message);
-    enum nx_err err = nx_buf_reserve(out, size);
-    if (err == NX_OK) {
-        out->len = protobuf_c_message_pack(message, (uint8_t *)out->data);
-    }
-    return err;
-}
 
 /* --- serving --------------------------------------------------------------------------------- */
 
@@ -141,23 +112,15 @@ static void answer(struct nx_ring *ring, struct nx_rpc_request *req,
          &response);
     enum nx_err err = nx_ring_pack(&response.base, &out);
     pthread_mutex_unlock(&ring->lock);
-    if (err != NX_OK) {
-        nx_buf_release(&out);
-        nx_rpc_reply_error(req, err, nx_err_text(err));
-        return;
-    }
-    nx_rpc_reply(req, &out);
+    nx_ring_reply(req, err, &out);
 }
 
 static void serve(struct nx_rpc_request *req, void *user)
 {
     struct nx_ring *ring = user;
-    ProtobufCAllocator allocator = nx_ring_pb_allocator();
-    struct nx_view body = nx_rpc_request_body(req);
     Narthex__HeartbeatRequest *request =
-        narthex__heartbeat_request__unpack(&allocator, body.len, (const uint8_t *)body.ptr);
+        nx_ring_unpack_request(req, &narthex__heartbeat_request__descriptor);
     if (!request) {
-        nx_rpc_reply_error(req, NX_ERR_INVALID, "malformed heartbeat");
         return;
     }
     struct nx_fail fail = {.code = NX_OK};
@@ -175,12 +138,13 @@ static void serve(struct nx_rpc_request *req, void *user)
     } else {
         answer(ring, req, request);
     }
-    narthex__heartbeat_request__free_unpacked(request, &allocator);
+    nx_ring_free_message(&request->base);
 }
 
 enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server)
 {
-    enum nx_err err = nx_rpc_server_method(server, METHOD, serve, ring, MAX_MESSAGE_BYTES, NULL);
+    enum nx_err err =
+        nx_rpc_server_method(server, METHOD, serve, ring, NX_RING_MESSAGE_BYTES_MAX, NULL);
     if (err == NX_OK) {
         nx_rpc_server_admit_all(server, METHOD); /* `compare` says more exactly what differs */
         err = nx_ring_serve_member(ring, server);
@@ -340,9 +304,8 @@ static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
         row_failed(ring, i, result->err, result->text);
         return;
     }
-    ProtobufCAllocator allocator = nx_ring_pb_allocator();
-    Narthex__HeartbeatResponse *response = narthex__heartbeat_response__unpack(
-        &allocator, result->body.len, (const uint8_t *)result->body.ptr);
+    Narthex__HeartbeatResponse *response =
+        nx_ring_unpack(result->body, &narthex__heartbeat_response__descriptor);
     if (!response) {
         row_failed(ring, i, NX_ERR_CORRUPT, "malformed answer to the heartbeat");
     } else if (strcmp(response->name, ring->roster->members[i].name) != 0) {
@@ -353,7 +316,7 @@ static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
                           (double)(nx_now_ns(ring->clock) - probe->began_ns) / 1e9);
     }
     if (response) {
-        narthex__heartbeat_response__free_unpacked(response, &allocator);
+        nx_ring_free_message(&response->base);
     }
 }
 
@@ -416,7 +379,7 @@ static enum nx_err send_probe(struct nx_ring *ring, size_t i, struct nx_ring_pro
         .method = METHOD,
         .body = &body,
         .timeout_ms = ring->probe_timeout_ms,
-        .max_frame_bytes = MAX_MESSAGE_BYTES,
+        .max_frame_bytes = NX_RING_MESSAGE_BYTES_MAX,
         .done = on_done,
         .user = probe,
     };

@@ -178,9 +178,18 @@ void nx_ring_rival_tick(struct nx_ring *ring, size_t i, uint64_t now_ns);
 /* With the lock held: the distributors that this process knows of, itself included. */
 uint32_t nx_ring_count_pushers(struct nx_ring *ring);
 
-/* --- heartbeat.c --- */
+/* --- message.c --- */
+#define NX_RING_MESSAGE_BYTES_MAX 16384 /* the largest bitmap of partitions is 8 KiB */
 enum nx_err nx_ring_pack(const ProtobufCMessage *message, struct nx_buf *out) NX_WARN_UNUSED;
-ProtobufCAllocator nx_ring_pb_allocator(void);
+/* Ends a request with what was packed, or with why it could not be. Takes what `out` holds. */
+void nx_ring_reply(struct nx_rpc_request *req, enum nx_err packed, struct nx_buf *out);
+/* A message of that type, for nx_ring_free_message; NULL where it is none or without memory. */
+void *nx_ring_unpack(struct nx_view body, const ProtobufCMessageDescriptor *type);
+/* The body of a request; one that is none has been answered where this returns NULL. */
+void *nx_ring_unpack_request(struct nx_rpc_request *req, const ProtobufCMessageDescriptor *type);
+void nx_ring_free_message(ProtobufCMessage *message);
+
+/* --- heartbeat.c --- */
 enum nx_err nx_ring_serve(struct nx_ring *ring, struct nx_rpc_server *server) NX_WARN_UNUSED;
 /* Has the ring's worker look at what is due. */
 void nx_ring_wake(struct nx_ring *ring);
