@@ -1,47 +1,22 @@
 /* How many series carry which label, for /api/v1/cardinality. Each shard counts from its index: the
  * size of a pair's set, or of what it has in common with the series that match and are active. A
  * series has one value of a label, so a label's series are the sum over its values. */
-#include "common/base/alloc.h"
-#include "ingester/ingester_internal.h"
+#include "ingester/ask.h"
 
 #define ANSWER_BYTES_MAX ((size_t)512 << 20)
 
 struct part {
-    struct nx_arena arena;
+    struct nx_arena *arena; /* the shard's, of the ask */
     uint64_t series;
     Narthex__LabelCardinality *labels;
     size_t count;
 };
 
 struct ask {
-    struct ingester *ing;
-    struct nx_rpc_request *req;
-    struct ing_pb pb;
+    struct ing_ask base;
     const Narthex__CardinalityRequest *request;
-    struct nx_matcher *matchers;
-    size_t matcher_count;
-    struct ing_fan fan;
-    struct part *parts;
-    struct nx_fail fail;
+    struct part *parts; /* one a shard */
 };
-
-static void ask_free(struct ask *ask)
-{
-    struct ingester *ing = ask->ing;
-    for (uint32_t i = 0; ask->parts && i < ing->shard_count; i++)
-        nx_arena_release(&ask->parts[i].arena);
-    ing_matchers_release(ask->matchers, ask->matcher_count);
-    ing_pb_release(&ask->pb);
-    nx_free(ask);
-    ing_leave(ing);
-}
-
-static void ask_fail(struct ask *ask, enum nx_err err)
-{
-    nx_rpc_reply_error(ask->req, err,
-                       ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
-    ask_free(ask);
-}
 
 /* --- a shard --- */
 
@@ -72,7 +47,7 @@ static char *text_copy(struct nx_arena *arena, struct nx_view text)
 static enum nx_err count_label(const struct count *count, const struct ing_name *name,
                                bool by_value, struct part *part)
 {
-    struct nx_arena *arena = &part->arena;
+    struct nx_arena *arena = part->arena;
     Narthex__LabelCardinality *out = &part->labels[part->count];
     narthex__label_cardinality__init(out);
     out->name = text_copy(arena, ing_symbols_text(count->postings->symbols, name->symbol));
@@ -112,7 +87,7 @@ static enum nx_err count_labels(const struct ask *ask, const struct count *count
     const struct ing_postings *postings = count->postings;
     size_t most = request->n_names > 0 ? request->n_names : postings->name_count;
     enum nx_err err = NX_OK;
-    part->labels = nx_arena_array(&part->arena, most, sizeof *part->labels);
+    part->labels = nx_arena_array(part->arena, most, sizeof *part->labels);
     if (!part->labels)
         return NX_ERR_NOMEM;
     for (size_t i = 0; i < request->n_names && err == NX_OK; i++) {
@@ -160,9 +135,10 @@ static enum nx_err count_wanted(const struct ask *ask, const struct ing_head *he
         wanted = active;
         err = active ? NX_OK : NX_ERR_NOMEM;
     }
-    if (err == NX_OK && ask->matcher_count > 0) {
+    if (err == NX_OK && ask->base.matcher_count > 0) {
         roaring_bitmap_t *matching = NULL;
-        err = ing_postings_select(count.postings, ask->matchers, ask->matcher_count, &matching);
+        err = ing_postings_select(count.postings, ask->base.matchers, ask->base.matcher_count,
+                                  &matching);
         if (err == NX_OK) {
             roaring_bitmap_andnot_inplace(matching, idle);
             bitmap_free(wanted);
@@ -180,14 +156,15 @@ static enum nx_err count_wanted(const struct ask *ask, const struct ing_head *he
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct ask *ask = NX_OWNER(struct ask, fan, slot->fan);
+    struct ask *ask = NX_OWNER(struct ask, base.fan, slot->fan);
     struct part *part = &ask->parts[slot->shard->index];
+    part->arena = &ask->base.arenas[slot->shard->index];
     const struct ing_head *head = slot->shard->store.head;
     uint32_t number = ing_head_tenant_find(head, nx_view_of(ask->request->tenant));
     enum nx_err err = NX_OK;
     if (number != ING_REF_NONE)
         err = count_wanted(ask, head, ing_head_tenant(head, number), part);
-    if (err == NX_ERR_NOMEM && nx_arena_over(&part->arena))
+    if (err == NX_ERR_NOMEM && nx_arena_over(part->arena))
         err = NX_ERR_LIMIT;
     ing_fan_answer(slot, err);
 }
@@ -196,70 +173,48 @@ static void part_run(struct ing_fan_slot *slot)
 
 static void fan_done(struct ing_fan *fan)
 {
-    struct ask *ask = NX_OWNER(struct ask, fan, fan);
+    struct ask *ask = NX_OWNER(struct ask, base.fan, fan);
     Narthex__CardinalityResponse message = NARTHEX__CARDINALITY_RESPONSE__INIT;
     size_t labels = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++)
         labels += ask->parts[i].count;
-    message.labels = nx_arena_array(&ask->pb.arena, labels, sizeof *message.labels);
+    message.labels = nx_arena_array(&ask->base.pb.arena, labels, sizeof *message.labels);
     if (fan->err != NX_OK || !message.labels) {
-        ask_fail(ask, fan->err != NX_OK ? fan->err : NX_ERR_NOMEM);
+        ing_ask_fail(&ask->base, fan->err != NX_OK ? fan->err : NX_ERR_NOMEM);
         return;
     }
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++) {
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++) {
         struct part *part = &ask->parts[i];
         message.series += part->series;
         for (size_t j = 0; j < part->count; j++)
             message.labels[message.n_labels++] = &part->labels[j];
     }
-    ing_pb_reply(ask->req, &message.base);
-    ask_free(ask);
+    ing_ask_reply(&ask->base, &message.base);
 }
 
-static enum nx_err ask_init(struct ask *ask, struct nx_view body)
+static enum nx_err ask_init(struct ask *ask)
 {
-    struct ingester *ing = ask->ing;
-    ask->request = narthex__cardinality_request__unpack(&ask->pb.allocator, body.len,
-                                                        (const uint8_t *)body.ptr);
+    struct ing_ask *base = &ask->base;
+    ask->request = ing_ask_message(base, &narthex__cardinality_request__descriptor, "cardinality");
     if (!ask->request)
-        return nx_fail_set(&ask->fail, NX_ERR_INVALID, "cardinality: malformed message");
-    enum nx_err err = ing_matchers_init(ask->request->matchers, ask->request->n_matchers,
-                                        &ask->pb.arena, &ask->matchers, &ask->fail);
+        return NX_ERR_INVALID;
+    enum nx_err err = ing_ask_matchers(base, ask->request->matchers, ask->request->n_matchers);
+    if (err == NX_OK)
+        err = ing_ask_arenas(base, ANSWER_BYTES_MAX);
     if (err != NX_OK)
         return err;
-    ask->matcher_count = ask->request->n_matchers;
-    ask->fan.slots = nx_arena_calloc(&ask->pb.arena, ing->shard_count, sizeof *ask->fan.slots);
-    struct part *parts = nx_arena_calloc(&ask->pb.arena, ing->shard_count, sizeof *parts);
-    if (!ask->fan.slots || !parts)
-        return NX_ERR_NOMEM;
-    for (uint32_t i = 0; i < ing->shard_count; i++)
-        nx_arena_init(&parts[i].arena, ANSWER_BYTES_MAX / ing->shard_count);
-    ask->parts = parts;
-    return NX_OK;
+    ask->parts = nx_arena_calloc(&base->pb.arena, base->ing->shard_count, sizeof *ask->parts);
+    return ask->parts ? NX_OK : NX_ERR_NOMEM;
 }
 
 void ing_cardinality_handle(struct nx_rpc_request *req, void *user)
 {
-    struct ingester *ing = user;
-    if (!ing_admit(ing, req))
+    struct ask *ask = ing_ask_new(user, req, sizeof *ask, NULL);
+    if (!ask)
         return;
-    struct ask *ask = nx_calloc(1, sizeof *ask);
-    if (!ask) {
-        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
-        ing_leave(ing);
-        return;
-    }
-    ask->ing = ing;
-    ask->req = req;
-    ing_pb_init(&ask->pb);
-    enum nx_err err = ask_init(ask, nx_rpc_request_body(req));
-    if (err != NX_OK) {
-        ask_fail(ask, err);
-        return;
-    }
-    ask->fan.ing = ing;
-    ask->fan.home = nx_rpc_request_worker(req);
-    ask->fan.run = part_run;
-    ask->fan.done = fan_done;
-    ing_fan_start(&ask->fan);
+    enum nx_err err = ask_init(ask);
+    if (err == NX_OK)
+        err = ing_ask_start(&ask->base, part_run, fan_done);
+    if (err != NX_OK)
+        ing_ask_fail(&ask->base, err);
 }

@@ -2,8 +2,8 @@
  * blocks first; then it is written to the list of deletions, through which blocks are read from
  * there on. What arrives between the two is as if it had arrived before or behind. */
 #include "common/base/alloc.h"
+#include "ingester/ask.h"
 #include "ingester/flush.h"
-#include "ingester/ingester_internal.h"
 #include "ingester/tombstone/mask.h"
 
 #define SLICE_SERIES 4096
@@ -16,37 +16,25 @@ struct delete_part {
 };
 
 struct deletion {
-    struct ingester *ing;
-    struct nx_rpc_request *req;
-    struct ing_pb pb;
+    struct ing_ask base;
     struct ing_tombstone *tombstone;
-    struct nx_matcher *matchers;
-    size_t matcher_count;
-    struct ing_fan fan;
     struct delete_part *parts; /* one a shard */
     struct ing_flush_want want;
     struct nx_job job;
     enum nx_err err;
-    struct nx_fail fail;
 };
+
+static void release(struct ing_ask *base)
+{
+    ing_tombstone_drop(NX_OWNER(struct deletion, base, base)->tombstone);
+}
 
 static void deletion_end(struct deletion *deletion, enum nx_err err)
 {
-    struct ingester *ing = deletion->ing;
-    if (err == NX_OK) {
-        struct nx_buf empty;
-        nx_buf_init(&empty, 16);
-        nx_rpc_reply(deletion->req, &empty);
-    } else {
-        nx_rpc_reply_error(deletion->req, err,
-                           deletion->fail.code != NX_OK ? nx_fail_text(&deletion->fail)
-                                                        : nx_err_text(err));
-    }
-    ing_tombstone_drop(deletion->tombstone);
-    ing_matchers_release(deletion->matchers, deletion->matcher_count);
-    ing_pb_release(&deletion->pb);
-    nx_free(deletion);
-    ing_leave(ing);
+    if (err == NX_OK)
+        ing_ask_reply(&deletion->base, NULL);
+    else
+        ing_ask_fail(&deletion->base, err);
 }
 
 /* --- writing it down, on the lane --- */
@@ -54,10 +42,10 @@ static void deletion_end(struct deletion *deletion, enum nx_err err)
 static void store_run(struct nx_job *job)
 {
     struct deletion *deletion = NX_OWNER(struct deletion, job, job);
-    deletion->err = ing_tombstones_add(deletion->ing->tombstones, deletion->tombstone);
+    deletion->err = ing_tombstones_add(deletion->base.ing->tombstones, deletion->tombstone);
     if (deletion->err == NX_OK) {
         deletion->tombstone = NULL;
-        nx_metric_inc(deletion->ing->metrics, ING_M_DELETIONS);
+        nx_metric_inc(deletion->base.ing->metrics, ING_M_DELETIONS);
     }
 }
 
@@ -65,7 +53,7 @@ static void store_done(struct nx_job *job)
 {
     struct deletion *deletion = NX_OWNER(struct deletion, job, job);
     if (deletion->err == NX_ERR_RATE_LIMITED)
-        nx_fail_set(&deletion->fail, deletion->err,
+        nx_fail_set(&deletion->base.fail, deletion->err,
                     "more than %d deletions are remembered: clean_tombstones carries them out",
                     ING_TOMBSTONES_MAX);
     deletion_end(deletion, deletion->err);
@@ -74,7 +62,7 @@ static void store_done(struct nx_job *job)
 static void store(struct deletion *deletion)
 {
     deletion->job = (struct nx_job){.run = store_run, .done = store_done};
-    enum nx_err err = nx_lane_submit(deletion->ing->flush_lane, &deletion->job);
+    enum nx_err err = nx_lane_submit(deletion->base.ing->flush_lane, &deletion->job);
     if (err != NX_OK)
         deletion_end(deletion, err);
 }
@@ -109,15 +97,15 @@ static bool look(struct deletion *deletion, struct ing_head *head, struct delete
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct deletion *deletion = NX_OWNER(struct deletion, fan, slot->fan);
+    struct deletion *deletion = NX_OWNER(struct deletion, base.fan, slot->fan);
     struct delete_part *part = &deletion->parts[slot->shard->index];
     struct ing_head *head = slot->shard->store.head;
     enum nx_err err = NX_OK;
     if (!part->begun) {
         const struct ing_tombstone *tombstone = deletion->tombstone;
         struct ing_range range = {.min_t = tombstone->range.min_t, .max_t = tombstone->range.max_t};
-        err = ing_read_begin(&part->cursor, head, tombstone->tenant, deletion->matchers,
-                             deletion->matcher_count, range);
+        err = ing_read_begin(&part->cursor, head, tombstone->tenant, deletion->base.matchers,
+                             deletion->base.matcher_count, range);
         part->begun = err == NX_OK;
     }
     if (err == NX_OK && part->cursor.series && look(deletion, head, part)) {
@@ -131,8 +119,8 @@ static void part_run(struct ing_fan_slot *slot)
 
 static void heads_done(struct ing_fan *fan)
 {
-    struct deletion *deletion = NX_OWNER(struct deletion, fan, fan);
-    struct ingester *ing = deletion->ing;
+    struct deletion *deletion = NX_OWNER(struct deletion, base.fan, fan);
+    struct ingester *ing = deletion->base.ing;
     bool found = false;
     if (fan->err != NX_OK) {
         deletion_end(deletion, fan->err);
@@ -158,17 +146,15 @@ static void heads_done(struct ing_fan *fan)
 static enum nx_err make_tombstone(struct deletion *deletion, const Narthex__DeleteRequest *request)
 {
     if (request->id.len != 16 || request->n_matchers == 0 || request->n_matchers > SELECTOR_MAX)
-        return nx_fail_set(&deletion->fail, NX_ERR_INVALID, "delete: malformed message");
-    enum nx_err err = ing_matchers_init(request->matchers, request->n_matchers, &deletion->pb.arena,
-                                        &deletion->matchers, &deletion->fail);
+        return nx_fail_set(&deletion->base.fail, NX_ERR_INVALID, "delete: malformed message");
+    enum nx_err err = ing_ask_matchers(&deletion->base, request->matchers, request->n_matchers);
     if (err != NX_OK)
         return err;
-    deletion->matcher_count = request->n_matchers;
     struct nx_cursor id = nx_cursor_of(nx_view_make(request->id.data, request->id.len));
     struct ing_tombstone_fields fields = {
         .tenant = nx_view_of(request->tenant),
-        .matchers = deletion->matchers,
-        .matcher_count = deletion->matcher_count,
+        .matchers = deletion->base.matchers,
+        .matcher_count = deletion->base.matcher_count,
         .range = {.min_t = request->min_t, .max_t = request->max_t},
         .created_ms = request->created_ms};
     fields.id.hi = nx_cursor_u64(&id);
@@ -180,47 +166,33 @@ static enum nx_err make_tombstone(struct deletion *deletion, const Narthex__Dele
 
 static enum nx_err deletion_init(struct deletion *deletion)
 {
-    struct ingester *ing = deletion->ing;
-    struct nx_view body = nx_rpc_request_body(deletion->req);
-    const Narthex__DeleteRequest *request = narthex__delete_request__unpack(
-        &deletion->pb.allocator, body.len, (const uint8_t *)body.ptr);
-    if (!request)
-        return nx_fail_set(&deletion->fail, NX_ERR_INVALID, "delete: malformed message");
-    enum nx_err err = make_tombstone(deletion, request);
+    struct ing_ask *base = &deletion->base;
+    const Narthex__DeleteRequest *request =
+        ing_ask_message(base, &narthex__delete_request__descriptor, "delete");
+    enum nx_err err = request ? make_tombstone(deletion, request) : NX_ERR_INVALID;
     if (err != NX_OK)
         return err;
-    deletion->fan.slots =
-        nx_arena_calloc(&deletion->pb.arena, ing->shard_count, sizeof *deletion->fan.slots);
     deletion->parts =
-        nx_arena_calloc(&deletion->pb.arena, ing->shard_count, sizeof *deletion->parts);
-    return deletion->fan.slots && deletion->parts ? NX_OK : NX_ERR_NOMEM;
+        nx_arena_calloc(&base->pb.arena, base->ing->shard_count, sizeof *deletion->parts);
+    return deletion->parts ? NX_OK : NX_ERR_NOMEM;
 }
 
 void ing_delete_handle(struct nx_rpc_request *req, void *user)
 {
     struct ingester *ing = user;
-    if (!ing_admit(ing, req))
+    struct deletion *deletion = ing_ask_new(ing, req, sizeof *deletion, release);
+    if (!deletion)
         return;
-    struct deletion *deletion = nx_calloc(1, sizeof *deletion);
-    if (!deletion) {
-        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
-        ing_leave(ing);
-        return;
-    }
-    deletion->ing = ing;
-    deletion->req = req;
-    ing_pb_init(&deletion->pb);
     enum nx_err err = deletion_init(deletion);
-    if (err != NX_OK || ing_tombstones_known(ing->tombstones, deletion->tombstone->id)) {
-        deletion_end(deletion, err);
+    if (err == NX_OK && ing_tombstones_known(ing->tombstones, deletion->tombstone->id)) {
+        ing_ask_reply(&deletion->base, NULL);
         return;
     }
-    deletion->fan.ing = ing;
-    deletion->fan.home = nx_rpc_request_worker(req);
-    deletion->fan.run = part_run;
-    deletion->fan.done = heads_done;
-    deletion->fan.urgent = true;
-    ing_fan_start(&deletion->fan);
+    deletion->base.fan.urgent = true;
+    if (err == NX_OK)
+        err = ing_ask_start(&deletion->base, part_run, heads_done);
+    if (err != NX_OK)
+        ing_ask_fail(&deletion->base, err);
 }
 
 /* --- forgetting --- */

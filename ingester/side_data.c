@@ -1,60 +1,43 @@
 /* Metadata and exemplars: small, in memory only, answered by the shards alone. */
 #include <stdlib.h>
 
-#include "common/base/alloc.h"
-#include "ingester/ingester_internal.h"
+#include "ingester/ask.h"
 
 #define LABELS_MAX 65536u
 #define ANSWER_BYTES_MAX ((size_t)256 << 20)
 
 struct part {
-    struct nx_arena arena;
-    void **items; /* Narthex__MetadataRow or struct found */
+    struct nx_arena *arena; /* the shard's, of the ask */
+    void **items;           /* Narthex__MetadataRow or struct found */
     size_t count;
     size_t capacity;
 };
 
 struct ask {
-    struct ingester *ing;
-    struct nx_rpc_request *req;
-    struct ing_pb pb;
+    struct ing_ask base;
     const Narthex__MetadataRequest *metadata;
     const Narthex__ExemplarsRequest *exemplars;
     struct nx_matcher **selectors; /* one array a MatcherSet */
-    struct ing_fan fan;
-    struct part *parts;
-    struct nx_fail fail;
+    struct part *parts;            /* one a shard */
 };
 
-static void ask_free(struct ask *ask)
+static void release(struct ing_ask *base)
 {
-    struct ingester *ing = ask->ing;
-    for (uint32_t i = 0; ask->parts && i < ing->shard_count; i++)
-        nx_arena_release(&ask->parts[i].arena);
+    struct ask *ask = NX_OWNER(struct ask, base, base);
     for (size_t i = 0; ask->selectors && i < ask->exemplars->n_selectors; i++)
         if (ask->selectors[i])
             ing_matchers_release(ask->selectors[i], ask->exemplars->selectors[i]->n_matchers);
-    ing_pb_release(&ask->pb);
-    nx_free(ask);
-    ing_leave(ing);
-}
-
-static void ask_fail(struct ask *ask, enum nx_err err)
-{
-    nx_rpc_reply_error(ask->req, err,
-                       ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
-    ask_free(ask);
 }
 
 static struct ask *ask_of(struct ing_fan *fan)
 {
-    return NX_OWNER(struct ask, fan, fan);
+    return NX_OWNER(struct ask, base.fan, fan);
 }
 
 static void *part_add(struct part *part, size_t size)
 {
-    void *item = nx_arena_alloc(&part->arena, size);
-    if (!item || !nx_arena_grow(&part->arena, &part->items, part->count, &part->capacity,
+    void *item = nx_arena_alloc(part->arena, size);
+    if (!item || !nx_arena_grow(part->arena, &part->items, part->count, &part->capacity,
                                 part->count + 1, sizeof(void *)))
         return NULL;
     part->items[part->count++] = item;
@@ -63,48 +46,27 @@ static void *part_add(struct part *part, size_t size)
 
 static enum nx_err part_err(const struct part *part)
 {
-    return nx_arena_over(&part->arena) ? NX_ERR_LIMIT : NX_ERR_NOMEM;
-}
-
-static struct ask *ask_new(struct nx_rpc_request *req, struct ingester *ing)
-{
-    if (!ing_admit(ing, req))
-        return NULL;
-    struct ask *ask = nx_calloc(1, sizeof *ask);
-    if (!ask) {
-        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
-        ing_leave(ing);
-        return NULL;
-    }
-    ask->ing = ing;
-    ask->req = req;
-    ing_pb_init(&ask->pb);
-    return ask;
+    return nx_arena_over(part->arena) ? NX_ERR_LIMIT : NX_ERR_NOMEM;
 }
 
 static enum nx_err ask_start(struct ask *ask, void (*run)(struct ing_fan_slot *slot),
                              void (*done)(struct ing_fan *fan))
 {
-    uint32_t shards = ask->ing->shard_count;
-    ask->fan.slots = nx_arena_calloc(&ask->pb.arena, shards, sizeof *ask->fan.slots);
-    struct part *parts = nx_arena_calloc(&ask->pb.arena, shards, sizeof *parts);
-    if (!ask->fan.slots || !parts)
+    struct ing_ask *base = &ask->base;
+    uint32_t shards = base->ing->shard_count;
+    enum nx_err err = ing_ask_arenas(base, ANSWER_BYTES_MAX);
+    ask->parts = nx_arena_calloc(&base->pb.arena, shards, sizeof *ask->parts);
+    if (err != NX_OK || !ask->parts)
         return NX_ERR_NOMEM;
     for (uint32_t i = 0; i < shards; i++)
-        nx_arena_init(&parts[i].arena, ANSWER_BYTES_MAX / shards);
-    ask->parts = parts;
-    ask->fan.ing = ask->ing;
-    ask->fan.home = nx_rpc_request_worker(ask->req);
-    ask->fan.run = run;
-    ask->fan.done = done;
-    ing_fan_start(&ask->fan);
-    return NX_OK;
+        ask->parts[i].arena = &base->arenas[i];
+    return ing_ask_start(base, run, done);
 }
 
 static size_t part_total(const struct ask *ask)
 {
     size_t total = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++)
         total += ask->parts[i].count;
     return total;
 }
@@ -117,9 +79,9 @@ static enum nx_err add_metadata(struct part *part, const struct ing_metadata *it
     if (!row)
         return part_err(part);
     *row = (Narthex__MetadataRow)NARTHEX__METADATA_ROW__INIT;
-    row->metric = (char *)(uintptr_t)nx_arena_copy(&part->arena, item->metric).ptr;
-    row->help = (char *)(uintptr_t)nx_arena_copy(&part->arena, item->help).ptr;
-    row->unit = (char *)(uintptr_t)nx_arena_copy(&part->arena, item->unit).ptr;
+    row->metric = (char *)(uintptr_t)nx_arena_copy(part->arena, item->metric).ptr;
+    row->help = (char *)(uintptr_t)nx_arena_copy(part->arena, item->help).ptr;
+    row->unit = (char *)(uintptr_t)nx_arena_copy(part->arena, item->unit).ptr;
     row->type = item->type;
     return row->metric && row->help && row->unit ? NX_OK : part_err(part);
 }
@@ -155,34 +117,29 @@ static void metadata_done(struct ing_fan *fan)
     struct ask *ask = ask_of(fan);
     Narthex__MetadataResponse message = NARTHEX__METADATA_RESPONSE__INIT;
     message.metadata =
-        nx_arena_array(&ask->pb.arena, part_total(ask), sizeof(Narthex__MetadataRow *));
+        nx_arena_array(&ask->base.pb.arena, part_total(ask), sizeof(Narthex__MetadataRow *));
     enum nx_err err = message.metadata ? fan->err : NX_ERR_NOMEM;
     if (err != NX_OK) {
-        ask_fail(ask, err);
+        ing_ask_fail(&ask->base, err);
         return;
     }
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++)
         for (size_t j = 0; j < ask->parts[i].count; j++)
             message.metadata[message.n_metadata++] = ask->parts[i].items[j];
     if (message.n_metadata > 1)
         qsort(message.metadata, message.n_metadata, sizeof(Narthex__MetadataRow *), metadata_cmp);
-    ing_pb_reply(ask->req, &message.base);
-    ask_free(ask);
+    ing_ask_reply(&ask->base, &message.base);
 }
 
 void ing_metadata_handle(struct nx_rpc_request *req, void *user)
 {
-    struct ask *ask = ask_new(req, user);
+    struct ask *ask = ing_ask_new(user, req, sizeof *ask, release);
     if (!ask)
         return;
-    struct nx_view body = nx_rpc_request_body(req);
-    ask->metadata =
-        narthex__metadata_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
-    enum nx_err err = ask->metadata
-                          ? ask_start(ask, metadata_run, metadata_done)
-                          : nx_fail_set(&ask->fail, NX_ERR_INVALID, "metadata: malformed message");
+    ask->metadata = ing_ask_message(&ask->base, &narthex__metadata_request__descriptor, "metadata");
+    enum nx_err err = ask->metadata ? ask_start(ask, metadata_run, metadata_done) : NX_ERR_INVALID;
     if (err != NX_OK)
-        ask_fail(ask, err);
+        ing_ask_fail(&ask->base, err);
 }
 
 /* --- exemplars --- */
@@ -220,8 +177,8 @@ static enum nx_err add_exemplar(const struct ask *ask, struct part *part,
     if (!found)
         return part_err(part);
     *found = (struct found){.series = item->series,
-                            .series_labels = nx_arena_copy(&part->arena, item->series_labels),
-                            .labels = nx_arena_copy(&part->arena, item->labels),
+                            .series_labels = nx_arena_copy(part->arena, item->series_labels),
+                            .labels = nx_arena_copy(part->arena, item->labels),
                             .t = item->t,
                             .value_bits = item->value_bits};
     return found->series_labels.ptr && found->labels.ptr ? NX_OK : part_err(part);
@@ -279,13 +236,13 @@ static Narthex__ExemplarSeries *series_message(struct nx_arena *arena, struct fo
 static enum nx_err exemplars_fill(struct ask *ask, Narthex__ExemplarsResponse *message)
 {
     size_t total = part_total(ask);
-    struct nx_arena *arena = &ask->pb.arena;
+    struct nx_arena *arena = &ask->base.pb.arena;
     struct found **all = nx_arena_array(arena, total, sizeof(struct found *));
     message->series = nx_arena_array(arena, total, sizeof(Narthex__ExemplarSeries *));
     if (!all || !message->series)
         return NX_ERR_NOMEM;
     size_t count = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++)
         for (size_t j = 0; j < ask->parts[i].count; j++)
             all[count++] = ask->parts[i].items[j];
     if (count > 1)
@@ -309,23 +266,22 @@ static void exemplars_done(struct ing_fan *fan)
     Narthex__ExemplarsResponse message = NARTHEX__EXEMPLARS_RESPONSE__INIT;
     enum nx_err err = fan->err == NX_OK ? exemplars_fill(ask, &message) : fan->err;
     if (err != NX_OK) {
-        ask_fail(ask, err);
+        ing_ask_fail(&ask->base, err);
         return;
     }
-    ing_pb_reply(ask->req, &message.base);
-    ask_free(ask);
+    ing_ask_reply(&ask->base, &message.base);
 }
 
 static enum nx_err selectors_init(struct ask *ask)
 {
     size_t count = ask->exemplars->n_selectors;
-    ask->selectors = nx_arena_calloc(&ask->pb.arena, count, sizeof(struct nx_matcher *));
+    ask->selectors = nx_arena_calloc(&ask->base.pb.arena, count, sizeof(struct nx_matcher *));
     if (!ask->selectors)
         return NX_ERR_NOMEM;
     for (size_t i = 0; i < count; i++) {
         const Narthex__MatcherSet *set = ask->exemplars->selectors[i];
-        enum nx_err err = ing_matchers_init(set->matchers, set->n_matchers, &ask->pb.arena,
-                                            &ask->selectors[i], &ask->fail);
+        enum nx_err err = ing_matchers_init(set->matchers, set->n_matchers, &ask->base.pb.arena,
+                                            &ask->selectors[i], &ask->base.fail);
         if (err != NX_OK)
             return err;
     }
@@ -334,17 +290,14 @@ static enum nx_err selectors_init(struct ask *ask)
 
 void ing_exemplars_handle(struct nx_rpc_request *req, void *user)
 {
-    struct ask *ask = ask_new(req, user);
+    struct ask *ask = ing_ask_new(user, req, sizeof *ask, release);
     if (!ask)
         return;
-    struct nx_view body = nx_rpc_request_body(req);
     ask->exemplars =
-        narthex__exemplars_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
-    enum nx_err err = ask->exemplars
-                          ? selectors_init(ask)
-                          : nx_fail_set(&ask->fail, NX_ERR_INVALID, "exemplars: malformed message");
+        ing_ask_message(&ask->base, &narthex__exemplars_request__descriptor, "exemplars");
+    enum nx_err err = ask->exemplars ? selectors_init(ask) : NX_ERR_INVALID;
     if (err == NX_OK)
         err = ask_start(ask, exemplars_run, exemplars_done);
     if (err != NX_OK)
-        ask_fail(ask, err);
+        ing_ask_fail(&ask->base, err);
 }

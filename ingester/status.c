@@ -3,8 +3,7 @@
  * which is exact but for ties and near ties, as series are spread evenly. */
 #include <stdlib.h>
 
-#include "common/base/alloc.h"
-#include "ingester/ingester_internal.h"
+#include "ingester/ask.h"
 
 #define ANSWER_BYTES_MAX ((size_t)512 << 20)
 #define TOP_MIN 1000
@@ -23,7 +22,7 @@ struct name_stats {
 };
 
 struct part {
-    struct nx_arena arena;
+    struct nx_arena *arena; /* the shard's, of the ask */
     uint64_t series;
     uint64_t chunks;
     int64_t min_t;
@@ -37,29 +36,10 @@ struct part {
 };
 
 struct ask {
-    struct ingester *ing;
-    struct nx_rpc_request *req;
-    struct ing_pb pb;
+    struct ing_ask base;
     const Narthex__StatusRequest *request;
-    struct ing_fan fan;
-    struct part *parts;
+    struct part *parts; /* one a shard */
 };
-
-static void ask_free(struct ask *ask)
-{
-    struct ingester *ing = ask->ing;
-    for (uint32_t i = 0; ask->parts && i < ing->shard_count; i++)
-        nx_arena_release(&ask->parts[i].arena);
-    ing_pb_release(&ask->pb);
-    nx_free(ask);
-    ing_leave(ing);
-}
-
-static void ask_fail(struct ask *ask, enum nx_err err, const char *text)
-{
-    nx_rpc_reply_error(ask->req, err, text);
-    ask_free(ask);
-}
 
 static int count_cmp(const void *a, const void *b)
 {
@@ -80,8 +60,8 @@ static enum nx_err name_read(const struct ing_postings *postings, const struct i
                              struct part *part, struct name_stats *out)
 {
     *out = (struct name_stats){.name = ing_symbols_text(postings->symbols, name->symbol)};
-    out->value_hashes = nx_arena_array(&part->arena, name->count, sizeof *out->value_hashes);
-    out->name = nx_arena_copy(&part->arena, out->name);
+    out->value_hashes = nx_arena_array(part->arena, name->count, sizeof *out->value_hashes);
+    out->name = nx_arena_copy(part->arena, out->name);
     if (!out->value_hashes || !out->name.ptr)
         return NX_ERR_NOMEM;
     bool is_metric = nx_view_eq(out->name, NX_LABEL_METRIC_NAME);
@@ -121,7 +101,7 @@ static enum nx_err keep_top(const struct ask *ask, const struct ing_postings *po
     part->pair_count = part->pair_count < top ? part->pair_count : top;
     bool good = true;
     for (size_t i = 0; i < part->metric_count; i++) {
-        part->metrics[i].name = nx_arena_copy(&part->arena, part->metrics[i].name);
+        part->metrics[i].name = nx_arena_copy(part->arena, part->metrics[i].name);
         good = good && part->metrics[i].name.ptr;
     }
     for (size_t i = 0; i < part->pair_count; i++) {
@@ -132,7 +112,7 @@ static enum nx_err keep_top(const struct ask *ask, const struct ing_postings *po
                            ing_symbols_text(postings->symbols, postings->names[pair->name].symbol));
         nx_buf_append_char(&buf, '=');
         nx_buf_append_view(&buf, ing_symbols_text(postings->symbols, pair->value));
-        part->pairs[i].name = nx_arena_copy(&part->arena, nx_buf_view(&buf));
+        part->pairs[i].name = nx_arena_copy(part->arena, nx_buf_view(&buf));
         good = good && nx_buf_err(&buf) == NX_OK && part->pairs[i].name.ptr;
     }
     nx_buf_release(&buf);
@@ -161,9 +141,9 @@ static enum nx_err part_read(const struct ask *ask, const struct ing_head *head,
         return NX_OK;
     const struct ing_tenant *tenant = ing_head_tenant(head, number);
     const struct ing_postings *postings = &tenant->postings;
-    part->names = nx_arena_array(&part->arena, postings->name_count, sizeof *part->names);
-    part->metrics = nx_arena_array(&part->arena, postings->live_pairs, sizeof *part->metrics);
-    part->pairs = nx_arena_array(&part->arena, postings->live_pairs, sizeof *part->pairs);
+    part->names = nx_arena_array(part->arena, postings->name_count, sizeof *part->names);
+    part->metrics = nx_arena_array(part->arena, postings->live_pairs, sizeof *part->metrics);
+    part->pairs = nx_arena_array(part->arena, postings->live_pairs, sizeof *part->pairs);
     if (!part->names || !part->metrics || !part->pairs)
         return NX_ERR_NOMEM;
     for (size_t i = 0; i < postings->name_count; i++) {
@@ -181,10 +161,11 @@ static enum nx_err part_read(const struct ask *ask, const struct ing_head *head,
 
 static void part_run(struct ing_fan_slot *slot)
 {
-    struct ask *ask = NX_OWNER(struct ask, fan, slot->fan);
+    struct ask *ask = NX_OWNER(struct ask, base.fan, slot->fan);
     struct part *part = &ask->parts[slot->shard->index];
+    part->arena = &ask->base.arenas[slot->shard->index];
     enum nx_err err = part_read(ask, slot->shard->store.head, part);
-    if (err == NX_ERR_NOMEM && nx_arena_over(&part->arena))
+    if (err == NX_ERR_NOMEM && nx_arena_over(part->arena))
         err = NX_ERR_LIMIT;
     ing_fan_answer(slot, err);
 }
@@ -211,8 +192,9 @@ static enum nx_err write_top(struct ask *ask, struct count *items, size_t count,
         qsort(items, kept, sizeof *items, count_cmp);
     if (kept > ask->request->limit)
         kept = ask->request->limit;
-    Narthex__NameValue *rows = nx_arena_array(&ask->pb.arena, kept, sizeof *rows);
-    Narthex__NameValue **list = nx_arena_array(&ask->pb.arena, kept, sizeof(Narthex__NameValue *));
+    Narthex__NameValue *rows = nx_arena_array(&ask->base.pb.arena, kept, sizeof *rows);
+    Narthex__NameValue **list =
+        nx_arena_array(&ask->base.pb.arena, kept, sizeof(Narthex__NameValue *));
     if (!rows || !list)
         return NX_ERR_NOMEM;
     for (size_t i = 0; i < kept; i++) {
@@ -251,16 +233,16 @@ static int stats_cmp(const void *a, const void *b)
 static enum nx_err write_names(struct ask *ask, Narthex__StatusResponse *message)
 {
     size_t total = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++)
         total += ask->parts[i].name_count;
-    struct nx_arena *arena = &ask->pb.arena;
+    struct nx_arena *arena = &ask->base.pb.arena;
     struct name_stats *all = nx_arena_array(arena, total, sizeof *all);
     struct count *values = nx_arena_array(arena, total, sizeof *values);
     struct count *bytes = nx_arena_array(arena, total, sizeof *bytes);
     if (!all || !values || !bytes)
         return NX_ERR_NOMEM;
     size_t count = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++)
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++)
         for (size_t j = 0; j < ask->parts[i].name_count; j++)
             all[count++] = ask->parts[i].names[j];
     if (count > 1)
@@ -298,16 +280,16 @@ static enum nx_err write_counts(struct ask *ask, Narthex__StatusResponse *messag
 {
     size_t metrics = 0;
     size_t pairs = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++) {
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++) {
         metrics += ask->parts[i].metric_count;
         pairs += ask->parts[i].pair_count;
     }
-    struct count *all_metrics = nx_arena_array(&ask->pb.arena, metrics, sizeof *all_metrics);
-    struct count *all_pairs = nx_arena_array(&ask->pb.arena, pairs, sizeof *all_pairs);
+    struct count *all_metrics = nx_arena_array(&ask->base.pb.arena, metrics, sizeof *all_metrics);
+    struct count *all_pairs = nx_arena_array(&ask->base.pb.arena, pairs, sizeof *all_pairs);
     if (!all_metrics || !all_pairs)
         return NX_ERR_NOMEM;
     metrics = pairs = 0;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++) {
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++) {
         const struct part *part = &ask->parts[i];
         for (size_t j = 0; j < part->metric_count; j++)
             all_metrics[metrics++] = part->metrics[j];
@@ -324,12 +306,12 @@ static enum nx_err write_counts(struct ask *ask, Narthex__StatusResponse *messag
 
 static void fan_done(struct ing_fan *fan)
 {
-    struct ask *ask = NX_OWNER(struct ask, fan, fan);
+    struct ask *ask = NX_OWNER(struct ask, base.fan, fan);
     Narthex__StatusResponse message = NARTHEX__STATUS_RESPONSE__INIT;
     enum nx_err err = fan->err;
     message.min_t = INT64_MAX;
     message.max_t = INT64_MIN;
-    for (uint32_t i = 0; i < ask->ing->shard_count; i++) {
+    for (uint32_t i = 0; i < ask->base.ing->shard_count; i++) {
         const struct part *part = &ask->parts[i];
         message.num_series += part->series;
         message.chunk_count += part->chunks;
@@ -341,46 +323,31 @@ static void fan_done(struct ing_fan *fan)
     if (err == NX_OK)
         err = write_counts(ask, &message);
     if (err != NX_OK) {
-        ask_fail(ask, err, nx_err_text(err));
+        ing_ask_fail(&ask->base, err);
         return;
     }
-    ing_pb_reply(ask->req, &message.base);
-    ask_free(ask);
+    ing_ask_reply(&ask->base, &message.base);
+}
+
+static enum nx_err ask_init(struct ask *ask)
+{
+    struct ing_ask *base = &ask->base;
+    ask->request = ing_ask_message(base, &narthex__status_request__descriptor, "status");
+    if (!ask->request)
+        return NX_ERR_INVALID;
+    enum nx_err err = ing_ask_arenas(base, ANSWER_BYTES_MAX);
+    ask->parts = nx_arena_calloc(&base->pb.arena, base->ing->shard_count, sizeof *ask->parts);
+    return ask->parts ? err : NX_ERR_NOMEM;
 }
 
 void ing_status_handle(struct nx_rpc_request *req, void *user)
 {
-    struct ingester *ing = user;
-    if (!ing_admit(ing, req))
+    struct ask *ask = ing_ask_new(user, req, sizeof *ask, NULL);
+    if (!ask)
         return;
-    struct ask *ask = nx_calloc(1, sizeof *ask);
-    if (!ask) {
-        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
-        ing_leave(ing);
-        return;
-    }
-    ask->ing = ing;
-    ask->req = req;
-    ing_pb_init(&ask->pb);
-    struct nx_view body = nx_rpc_request_body(req);
-    ask->request =
-        narthex__status_request__unpack(&ask->pb.allocator, body.len, (const uint8_t *)body.ptr);
-    if (!ask->request) {
-        ask_fail(ask, NX_ERR_INVALID, "status: malformed message");
-        return;
-    }
-    ask->fan.slots = nx_arena_calloc(&ask->pb.arena, ing->shard_count, sizeof *ask->fan.slots);
-    ask->parts = nx_arena_calloc(&ask->pb.arena, ing->shard_count, sizeof *ask->parts);
-    if (!ask->fan.slots || !ask->parts) {
-        ask->parts = NULL;
-        ask_fail(ask, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
-        return;
-    }
-    for (uint32_t i = 0; i < ing->shard_count; i++)
-        nx_arena_init(&ask->parts[i].arena, ANSWER_BYTES_MAX / ing->shard_count);
-    ask->fan.ing = ing;
-    ask->fan.home = nx_rpc_request_worker(req);
-    ask->fan.run = part_run;
-    ask->fan.done = fan_done;
-    ing_fan_start(&ask->fan);
+    enum nx_err err = ask_init(ask);
+    if (err == NX_OK)
+        err = ing_ask_start(&ask->base, part_run, fan_done);
+    if (err != NX_OK)
+        ing_ask_fail(&ask->base, err);
 }

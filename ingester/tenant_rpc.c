@@ -1,8 +1,7 @@
 /* What distributors ask about a tenant: who of a group of replicas is elected, and how many series
  * it has in memory. */
-#include "common/base/alloc.h"
+#include "ingester/ask.h"
 #include "ingester/ha.h"
-#include "ingester/ingester_internal.h"
 
 /* --- ha_claim --- */
 
@@ -50,24 +49,14 @@ void ing_ha_claim_handle(struct nx_rpc_request *req, void *user)
 /* --- tenant_stats --- */
 
 struct stats {
-    struct nx_rpc_request *req;
-    struct ing_pb pb;
+    struct ing_ask base;
     const Narthex__TenantStatsRequest *request;
-    struct ing_fan fan;
     atomic_size_t series;
 };
 
-static void stats_free(struct stats *stats)
-{
-    struct ingester *ing = stats->fan.ing;
-    ing_pb_release(&stats->pb);
-    nx_free(stats);
-    ing_leave(ing);
-}
-
 static void stats_part(struct ing_fan_slot *slot)
 {
-    struct stats *stats = NX_OWNER(struct stats, fan, slot->fan);
+    struct stats *stats = NX_OWNER(struct stats, base.fan, slot->fan);
     const struct ing_head *head = slot->shard->store.head;
     uint32_t tenant = ing_head_tenant_find(head, nx_view_of(stats->request->tenant));
     if (tenant != ING_REF_NONE)
@@ -77,42 +66,25 @@ static void stats_part(struct ing_fan_slot *slot)
 
 static void stats_done(struct ing_fan *fan)
 {
-    struct stats *stats = NX_OWNER(struct stats, fan, fan);
+    struct stats *stats = NX_OWNER(struct stats, base.fan, fan);
     if (fan->err != NX_OK) {
-        nx_rpc_reply_error(stats->req, fan->err, nx_err_text(fan->err));
-    } else {
-        Narthex__TenantStatsResponse response = NARTHEX__TENANT_STATS_RESPONSE__INIT;
-        response.series = atomic_load(&stats->series);
-        ing_pb_reply(stats->req, &response.base);
+        ing_ask_fail(&stats->base, fan->err);
+        return;
     }
-    stats_free(stats);
+    Narthex__TenantStatsResponse response = NARTHEX__TENANT_STATS_RESPONSE__INIT;
+    response.series = atomic_load(&stats->series);
+    ing_ask_reply(&stats->base, &response.base);
 }
 
 void ing_tenant_stats_handle(struct nx_rpc_request *req, void *user)
 {
-    struct ingester *ing = user;
-    if (!ing_admit(ing, req))
+    struct stats *stats = ing_ask_new(user, req, sizeof *stats, NULL);
+    if (!stats)
         return;
-    struct stats *stats = nx_calloc(1, sizeof *stats);
-    if (!stats) {
-        nx_rpc_reply_error(req, NX_ERR_NOMEM, nx_err_text(NX_ERR_NOMEM));
-        ing_leave(ing);
-        return;
-    }
-    ing_pb_init(&stats->pb);
-    struct nx_view body = nx_rpc_request_body(req);
-    stats->req = req;
-    stats->fan = (struct ing_fan){
-        .ing = ing, .home = nx_rpc_request_worker(req), .run = stats_part, .done = stats_done};
-    stats->request = narthex__tenant_stats_request__unpack(&stats->pb.allocator, body.len,
-                                                           (const uint8_t *)body.ptr);
-    stats->fan.slots =
-        nx_arena_calloc(&stats->pb.arena, ing->shard_count, sizeof *stats->fan.slots);
-    if (!stats->request || !stats->fan.slots) {
-        enum nx_err err = stats->request ? NX_ERR_NOMEM : NX_ERR_INVALID;
-        nx_rpc_reply_error(req, err, nx_err_text(err));
-        stats_free(stats);
-        return;
-    }
-    ing_fan_start(&stats->fan);
+    stats->request =
+        ing_ask_message(&stats->base, &narthex__tenant_stats_request__descriptor, "tenant_stats");
+    enum nx_err err =
+        stats->request ? ing_ask_start(&stats->base, stats_part, stats_done) : NX_ERR_INVALID;
+    if (err != NX_OK)
+        ing_ask_fail(&stats->base, err);
 }
