@@ -45,7 +45,7 @@ static bool check_matches(struct qry_job *op)
 /* Of a page of rule groups. */
 static bool check_paging(struct qry_job *op)
 {
-    static const char atoi[] = "strconv.Atoi: ";
+    static const char go_prefix[] = "strconv.Atoi: ";
     struct nx_fail fail = {0};
     struct nx_view limit = qry_job_param(op, "group_limit");
     struct nx_view token = qry_job_param(op, "group_next_token");
@@ -58,7 +58,7 @@ static bool check_paging(struct qry_job *op)
         return qry_job_fail(op, QRY_API_BAD_DATA,
                             "invalid parameter \"group_limit\": group_limit needs to be a valid "
                             "number: strconv.ParseInt: %s",
-                            nx_fail_text(&fail) + strlen(atoi));
+                            nx_fail_text(&fail) + strlen(go_prefix));
     if (limit.len > 0 && count <= 0)
         return qry_job_fail(
             op, QRY_API_BAD_DATA,
