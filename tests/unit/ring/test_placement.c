@@ -442,30 +442,60 @@ static bool is_writer(const struct nx_placement *placement, uint32_t partition, 
     return false;
 }
 
+typedef void (*placement_check)(const struct cluster *cluster, const struct nx_placement *placement,
+                                uint32_t partition, struct nx_rand *rand);
+
+/* Each partition of the placements of so many random clusters. */
+static void check_partitions(uint64_t seed, size_t rounds, uint32_t partitions,
+                             placement_check check)
+{
+    struct nx_rand rand;
+    nx_rand_seeded(&rand, seed);
+    for (size_t round = 0; round < rounds; round++) {
+        struct cluster cluster;
+        struct nx_placement *placement = NULL;
+        draw_cluster(&rand, &cluster);
+        assert_int_equal(
+            nx_placement_new(cluster.items, cluster.count, partitions, cluster.rf, &placement),
+            NX_OK);
+        for (uint32_t p = 0; p < partitions; p++) {
+            check(&cluster, placement, p, &rand);
+        }
+        nx_placement_free(placement);
+    }
+}
+
+static void check_owners(const struct cluster *cluster, const struct nx_placement *placement,
+                         uint32_t partition, struct nx_rand *rand)
+{
+    (void)rand;
+    uint16_t expected[4];
+    size_t at = (size_t)partition * cluster->rf;
+    size_t bytes = cluster->rf * sizeof(*expected);
+    unsigned both = KIND(NX_PLACEMENT_STAYS) | KIND(NX_PLACEMENT_SETTLES);
+    owners_among(cluster, members_of_kinds(cluster, both | KIND(NX_PLACEMENT_GOES)), partition,
+                 expected);
+    assert_memory_equal(placement->owners + at, expected, bytes);
+    owners_among(cluster, members_of_kinds(cluster, both | KIND(NX_PLACEMENT_COMES)), partition,
+                 expected);
+    assert_memory_equal(placement->next_owners + at, expected, bytes);
+}
+
 static void owners_and_next_owners_are_those_of_their_kinds(void **state)
 {
     (void)state;
-    struct nx_rand rand;
-    nx_rand_seeded(&rand, 41);
-    for (size_t round = 0; round < 2000; round++) {
-        struct cluster cluster;
-        uint16_t expected[4];
-        struct nx_placement *placement = NULL;
-        draw_cluster(&rand, &cluster);
-        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 8, cluster.rf, &placement),
-                         NX_OK);
-        unsigned both = KIND(NX_PLACEMENT_STAYS) | KIND(NX_PLACEMENT_SETTLES);
-        for (uint32_t p = 0; p < 8; p++) {
-            size_t at = (size_t)p * cluster.rf;
-            size_t bytes = cluster.rf * sizeof(*expected);
-            owners_among(&cluster, members_of_kinds(&cluster, both | KIND(NX_PLACEMENT_GOES)), p,
-                         expected);
-            assert_memory_equal(placement->owners + at, expected, bytes);
-            owners_among(&cluster, members_of_kinds(&cluster, both | KIND(NX_PLACEMENT_COMES)), p,
-                         expected);
-            assert_memory_equal(placement->next_owners + at, expected, bytes);
-        }
-        nx_placement_free(placement);
+    check_partitions(41, 2000, 8, check_owners);
+}
+
+static void check_mixture(const struct cluster *cluster, const struct nx_placement *placement,
+                          uint32_t partition, struct nx_rand *rand)
+{
+    uint16_t owners[4];
+    uint64_t stays = members_of_kinds(cluster, KIND(NX_PLACEMENT_STAYS));
+    uint64_t movers = members_of_kinds(cluster, MOVERS);
+    owners_among(cluster, stays | (movers & nx_rand_u64(rand)), partition, owners);
+    for (uint32_t i = 0; i < cluster->rf && owners[i] != NX_PLACEMENT_NONE; i++) {
+        assert_true(is_writer(placement, partition, owners[i]));
     }
 }
 
@@ -473,24 +503,20 @@ static void owners_and_next_owners_are_those_of_their_kinds(void **state)
 static void writers_hold_the_owners_of_every_mixture(void **state)
 {
     (void)state;
-    struct nx_rand rand;
-    nx_rand_seeded(&rand, 42);
-    for (size_t round = 0; round < 4000; round++) {
-        struct cluster cluster;
-        struct nx_placement *placement = NULL;
-        draw_cluster(&rand, &cluster);
-        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 4, cluster.rf, &placement),
-                         NX_OK);
-        uint64_t stays = members_of_kinds(&cluster, KIND(NX_PLACEMENT_STAYS));
-        uint64_t movers = members_of_kinds(&cluster, MOVERS);
-        for (uint32_t p = 0; p < 4; p++) {
-            uint16_t owners[4];
-            owners_among(&cluster, stays | (movers & nx_rand_u64(&rand)), p, owners);
-            for (uint32_t i = 0; i < cluster.rf && owners[i] != NX_PLACEMENT_NONE; i++) {
-                assert_true(is_writer(placement, p, owners[i]));
-            }
-        }
-        nx_placement_free(placement);
+    check_partitions(42, 4000, 4, check_mixture);
+}
+
+static void check_writers(const struct cluster *cluster, const struct nx_placement *placement,
+                          uint32_t partition, struct nx_rand *rand)
+{
+    (void)rand;
+    size_t count;
+    uint64_t stays = members_of_kinds(cluster, KIND(NX_PLACEMENT_STAYS));
+    const uint16_t *writers = writers_of(placement, partition, &count);
+    for (size_t w = 0; w < count; w++) {
+        uint16_t owners[4];
+        owners_among(cluster, stays | UINT64_C(1) << writers[w], partition, owners);
+        assert_true(owns(owners, cluster->rf, writers[w]));
     }
 }
 
@@ -498,26 +524,7 @@ static void writers_hold_the_owners_of_every_mixture(void **state)
 static void writers_are_owners_of_some_mixture(void **state)
 {
     (void)state;
-    struct nx_rand rand;
-    nx_rand_seeded(&rand, 43);
-    for (size_t round = 0; round < 1000; round++) {
-        struct cluster cluster;
-        struct nx_placement *placement = NULL;
-        draw_cluster(&rand, &cluster);
-        assert_int_equal(nx_placement_new(cluster.items, cluster.count, 4, cluster.rf, &placement),
-                         NX_OK);
-        uint64_t stays = members_of_kinds(&cluster, KIND(NX_PLACEMENT_STAYS));
-        for (uint32_t p = 0; p < 4; p++) {
-            size_t count;
-            const uint16_t *writers = writers_of(placement, p, &count);
-            for (size_t w = 0; w < count; w++) {
-                uint16_t owners[4];
-                owners_among(&cluster, stays | UINT64_C(1) << writers[w], p, owners);
-                assert_true(owns(owners, cluster.rf, writers[w]));
-            }
-        }
-        nx_placement_free(placement);
-    }
+    check_partitions(43, 1000, 4, check_writers);
 }
 
 static bool misses(const struct cluster *cluster, uint64_t mixture, uint64_t stored, uint32_t p,
