@@ -36,24 +36,46 @@ static void drop(struct nx_view view)
     nx_free((void *)(uintptr_t)view.ptr);
 }
 
+union group {
+    int64_t ints[NX_PACK_GROUP];
+    double values[NX_PACK_GROUP];
+};
+
+static enum nx_err next_ints(void *reader, union group *out, size_t *got)
+{
+    return nx_ints_next(reader, out->ints, got);
+}
+
+static enum nx_err next_values(void *reader, union group *out, size_t *got)
+{
+    return nx_values_next(reader, out->values, got);
+}
+
+/* What a reader gives, group by group, is `expected`: `count` words of eight bytes. */
+static void groups_check(enum nx_err (*next)(void *reader, union group *out, size_t *got),
+                         void *reader, const void *expected, size_t count)
+{
+    union group out;
+    size_t at = 0;
+    size_t got = 1;
+    while (got > 0) {
+        assert_int_equal(next(reader, &out, &got), NX_OK);
+        assert_true(at + got <= count);
+        assert_memory_equal(&out, (const char *)expected + at * 8, got * 8);
+        at += got;
+    }
+    assert_int_equal(at, count);
+}
+
 static void ints_check(const int64_t *values, size_t count)
 {
     struct nx_buf buf;
     struct nx_ints_reader reader;
-    int64_t out[NX_PACK_GROUP];
     nx_buf_init(&buf, SIZE_MAX);
     nx_ints_encode(&buf, values, count);
     struct nx_view bytes = exact(&buf, buf.len);
     assert_int_equal(nx_ints_open(&reader, bytes, count), NX_OK);
-    size_t at = 0;
-    size_t got = 1;
-    while (got > 0) {
-        assert_int_equal(nx_ints_next(&reader, out, &got), NX_OK);
-        assert_true(at + got <= count);
-        assert_memory_equal(out, values + at, got * sizeof *out);
-        at += got;
-    }
-    assert_int_equal(at, count);
+    groups_check(next_ints, &reader, values, count);
     assert_int_equal(nx_cursor_left(&reader.cur), 0);
     drop(bytes);
     nx_buf_release(&buf);
@@ -100,20 +122,11 @@ static void values_check(const uint64_t *bits, size_t count)
 {
     struct nx_buf buf;
     struct nx_values_reader reader;
-    double out[NX_PACK_GROUP];
     nx_buf_init(&buf, SIZE_MAX);
     nx_values_encode(&buf, bits, count, &scratch);
     struct nx_view bytes = exact(&buf, buf.len);
     assert_int_equal(nx_values_open(&reader, bytes, count), NX_OK);
-    size_t at = 0;
-    size_t got = 1;
-    while (got > 0) {
-        assert_int_equal(nx_values_next(&reader, out, &got), NX_OK);
-        assert_true(at + got <= count);
-        assert_memory_equal(out, bits + at, got * sizeof *out);
-        at += got;
-    }
-    assert_int_equal(at, count);
+    groups_check(next_values, &reader, bits, count);
     drop(bytes);
     nx_buf_release(&buf);
 }
