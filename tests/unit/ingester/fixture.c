@@ -602,3 +602,21 @@ struct nx_histogram *make_histogram(struct nx_arena *arena, int n)
     h->count = h->zero_count + h->positive[0] + h->positive[1] + h->positive[2];
     return h;
 }
+
+uint64_t random_value_bits(struct nx_rand *rand)
+{
+    switch (nx_rand_below(rand, 8)) {
+    case 0:
+        return NX_STALE_NAN_BITS;
+    case 1:
+        return UINT64_C(0x7ff8000000000000) | nx_rand_below(rand, 1 << 20);
+    case 2:
+        return nx_double_bits(-0.0);
+    case 3:
+        return nx_rand_below(rand, 2) ? UINT64_C(0x7ff0000000000000) : UINT64_C(0xfff0000000000000);
+    case 4:
+        return nx_rand_u64(rand);
+    default:
+        return nx_double_bits((double)nx_rand_below(rand, 1000) / 8);
+    }
+}

@@ -182,4 +182,7 @@ void fixture_await(struct fixture *fixture, const char *name);
 /* A small valid histogram that depends on n. */
 struct nx_histogram *make_histogram(struct nx_arena *arena, int n);
 
+/* Of a sample: mostly small numbers, and all that is special about a double. */
+uint64_t random_value_bits(struct nx_rand *rand);
+
 #endif

@@ -145,22 +145,6 @@ static void add(struct world *world, size_t i, struct truth truth)
     model->count++;
 }
 
-static uint64_t random_bits(struct nx_rand *rand)
-{
-    switch (nx_rand_below(rand, 6)) {
-    case 0:
-        return NX_STALE_NAN_BITS;
-    case 1:
-        return UINT64_C(0x7ff8000000000000) | nx_rand_below(rand, 1 << 20);
-    case 2:
-        return nx_double_bits(-0.0);
-    case 3:
-        return nx_rand_u64(rand);
-    default:
-        return nx_double_bits((double)nx_rand_below(rand, 1000) / 8);
-    }
-}
-
 static int64_t newest(const struct model *model)
 {
     return model->count > 0 ? model->samples[model->count - 1].t : INT64_MIN;
@@ -176,7 +160,7 @@ static void add_newer(struct world *world, struct nx_rand *rand, size_t i, int64
     if (nx_rand_below(rand, 15) == 0)
         truth.histogram = (int)nx_rand_below(rand, 50);
     else
-        truth.bits = random_bits(rand);
+        truth.bits = random_value_bits(rand);
     add(world, i, truth);
 }
 
@@ -269,7 +253,7 @@ static void model_is_read_back_whatever_happens(void **state)
                 add_newer(&world, &rand, i, flushed);
             } else if (choice < 95) {
                 int64_t t = newest(model) - (int64_t)nx_rand_below(&rand, 2 * HOUR_MS);
-                struct truth truth = {.t = t, .bits = random_bits(&rand), .histogram = -1};
+                struct truth truth = {.t = t, .bits = random_value_bits(&rand), .histogram = -1};
                 if (t > flushed)
                     add(&world, i, truth);
             } else if (choice < 97) {

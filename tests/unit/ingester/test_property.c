@@ -91,24 +91,6 @@ static void model_add(struct model *model, struct truth sample)
     model->count++;
 }
 
-static uint64_t random_bits(struct nx_rand *rand)
-{
-    switch (nx_rand_below(rand, 8)) {
-    case 0:
-        return NX_STALE_NAN_BITS;
-    case 1:
-        return UINT64_C(0x7ff8000000000000) | nx_rand_below(rand, 1 << 20);
-    case 2:
-        return nx_double_bits(-0.0);
-    case 3:
-        return nx_rand_below(rand, 2) ? UINT64_C(0x7ff0000000000000) : UINT64_C(0xfff0000000000000);
-    case 4:
-        return nx_rand_u64(rand);
-    default:
-        return nx_double_bits((double)nx_rand_below(rand, 1000) / 8);
-    }
-}
-
 /* A time that the rules let in: ahead of the newest, or within the window behind it. */
 static int64_t random_time(struct nx_rand *rand, const struct model *model)
 {
@@ -140,7 +122,7 @@ static void push_random(struct fixture *fixture, struct nx_rand *rand, struct mo
             else if (nx_rand_below(rand, 10) == 0)
                 truth.histogram = (int)nx_rand_below(rand, 50);
             else
-                truth.bits = random_bits(rand);
+                truth.bits = random_value_bits(rand);
             if (truth.histogram >= 0)
                 pusher_histogram(&pusher, truth.t,
                                  make_any_histogram(&pusher.arena, truth.histogram));
@@ -196,7 +178,7 @@ static void models_init(struct model models[SERIES])
 {
     for (size_t i = 0; i < SERIES; i++) {
         models[i] = (struct model){0};
-        snprintf(models[i].name, sizeof models[i].name, "m%zu", i);
+        (void)snprintf(models[i].name, sizeof models[i].name, "m%zu", i);
     }
 }
 
@@ -280,7 +262,7 @@ static void tool(const char *command, const char *blocks, const char *data_dir)
     char data[512];
     pid_t pid;
     int status;
-    snprintf(data, sizeof data, "--storage.data-dir=%s", data_dir);
+    (void)snprintf(data, sizeof data, "--storage.data-dir=%s", data_dir);
     const char *argv[] = {NARTHEX_PROGRAM,   "tool",        command,   blocks, data,
                           "--tenant=tenant", "--window=2h", "--quiet", NULL};
     if (strcmp(command, "export") == 0) {
