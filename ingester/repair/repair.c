@@ -57,8 +57,9 @@ static void held_done(struct nx_job *job)
     struct ing_repair *repair = NX_OWNER(struct ing_repair, job, job);
     repair->running = false;
     if (repair->err != NX_OK)
-        repair->held_changed = true; /* tried again */
-    idle(repair);
+        repair->held_changed = true;
+    if (repair->err == NX_OK || repair->stopped)
+        idle(repair); /* else the next tick tries again: a full disk stays full for a while */
 }
 
 static void store_held(struct ing_repair *repair)

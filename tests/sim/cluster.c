@@ -13,7 +13,6 @@
 
 enum { INGESTERS_MAX = 6, NODES_MAX = INGESTERS_MAX + 4 };
 
-#define SETTLE_NS (30 * SIM_S) /* after which a healed cluster knows that it is */
 #define PATIENCE_NS (600 * SIM_S)
 #define CONVERGENCE_NS (3600 * SIM_S)
 #define DIGEST_WINDOW_MS INT64_C(300000)
@@ -57,14 +56,15 @@ static void choose_settings(struct cluster *c)
 {
     static const int64_t windows_ms[] = {300000, 900000, 1800000, 7200000};
     static const int64_t late_ms[] = {60000, 600000, 7200000};
+    static const uint64_t heartbeats_ms[] = {2000, 5000, 10000, 10000};
     sim_settings_init(&c->settings);
     c->settings.workers = 1 + sim_below(3);
     c->settings.partitions = 8u << sim_below(4);
     c->settings.ing.window_ms = windows_ms[sim_below(4)];
     c->settings.ing.out_of_order_ms = late_ms[sim_below(3)];
     c->settings.ing.wal_segment_bytes = sim_chance(0.5) ? 1 << 16 : 64 << 20;
-    c->settings.heartbeat_interval_ms = 2000;
-    c->settings.heartbeat_timeout_ms = 10000;
+    c->settings.heartbeat_interval_ms = heartbeats_ms[sim_below(4)];
+    c->settings.heartbeat_timeout_ms = 4 * c->settings.heartbeat_interval_ms;
 }
 
 static void set_up(struct cluster *c)
@@ -127,7 +127,8 @@ static bool heal(struct cluster *c)
     } while (!(all_serve(c) && sim_load_idle(c->load)) && sim_now() < until);
     if (!all_serve(c))
         sim_ledger_fail(&c->ledger, "not all nodes came up after the faults");
-    return sim_run(sim_now() + SETTLE_NS);
+    /* A healed cluster knows that it is: heartbeats have gone round, probes of the dead too. */
+    return sim_run(sim_now() + 4 * c->settings.heartbeat_timeout_ms * SIM_MS);
 }
 
 static void audit(struct cluster *c)

@@ -210,6 +210,7 @@ static void departure_run(struct sim_event *event)
         return;
     }
     node->spare = true;
+    node->leaving = false;
     sim_members_changed(departure->faults->options.members, 20 * SIM_S);
     sim_node_crash(node, false);
     sim_disk_wipe(node->process.disk);
@@ -220,8 +221,8 @@ static void leave(struct sim_faults *faults)
 {
     struct sim_node *node = draw_ingester(faults, false);
     struct nx_fail fail = {.code = NX_OK};
-    if (!node || !node->serving || node->stopping || node->process.hung ||
-        sim_members_count(faults->options.members) <= node->settings->rf)
+    if (!node || !node->serving || node->stopping || node->process.hung || node->leaving ||
+        sim_members_staying(faults->options.members) <= node->settings->rf)
         return;
     struct sim_process *outer = sim_enter(&node->process);
     enum nx_err err = nx_ring_ask_self_state(node->ring, NX_MEMBER_LEAVING, &fail);
@@ -229,6 +230,7 @@ static void leave(struct sim_faults *faults)
     sim_trace("%s: drain: %s", node->process.name, err ? nx_fail_text(&fail) : "begins");
     if (err != NX_OK)
         return;
+    node->leaving = true;
     struct departure *departure = sim_calloc(1, sizeof *departure);
     *departure = (struct departure){.faults = faults, .node = node};
     departure->event =

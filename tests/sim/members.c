@@ -46,11 +46,11 @@ void sim_members_changed(const struct sim_members *members, uint64_t spread_ns)
     }
 }
 
-size_t sim_members_count(const struct sim_members *members)
+size_t sim_members_staying(const struct sim_members *members)
 {
     size_t count = 0;
     for (size_t i = 0; i < members->ingester_count; i++)
-        count += !members->ingesters[i].spare;
+        count += !members->ingesters[i].spare && !members->ingesters[i].leaving;
     return count;
 }
 

@@ -15,7 +15,8 @@ struct sim_members {
 
 /* Writes the text anew from who is a member, and has every node read it within `spread_ns`. */
 void sim_members_changed(const struct sim_members *members, uint64_t spread_ns);
-size_t sim_members_count(const struct sim_members *members);
+/* Those that were not told to leave. */
+size_t sim_members_staying(const struct sim_members *members);
 /* All members are up, serve, and say that they are ACTIVE and whole. */
 bool sim_members_whole(const struct sim_members *members);
 

@@ -89,12 +89,12 @@ struct exchange {
     struct nx_rpc_call *call;
     struct nx_rpc_request *request;
     struct nx_worker *caller;
-    char *method, *cluster;
-    char *body;
+    const char *method, *cluster, *body; /* in `bytes` */
     size_t body_len;
     bool arrived, broken, cancel_sent;
     size_t inflight_bytes;
     uint64_t last_frame_ns;
+    char bytes[];
 };
 
 enum message_kind {
@@ -116,9 +116,8 @@ struct message {
     struct nx_rpc_call *call;     /* of a time-out, and of the end after a cancel */
     struct nx_rpc_client *client; /* of its close */
     enum nx_err err;
-    char text[512];
     size_t len;
-    char bytes[];
+    char bytes[]; /* the body, or the text of the error; then a NUL */
 };
 
 static TAILQ_HEAD(, exchange) exchanges = TAILQ_HEAD_INITIALIZER(exchanges);
@@ -131,9 +130,6 @@ static void exchange_drop(struct exchange *x)
     if (!nx_refcount_drop(&x->refs))
         return;
     TAILQ_REMOVE(&exchanges, x, link);
-    sim_free(x->method);
-    sim_free(x->cluster);
-    sim_free(x->body);
     sim_free(x);
 }
 
@@ -154,7 +150,7 @@ static void deliver(struct sim_event *event);
 static struct message *message_new(enum message_kind kind, struct exchange *x, const void *bytes,
                                    size_t len)
 {
-    struct message *m = sim_calloc(1, sizeof *m + len);
+    struct message *m = sim_calloc(1, sizeof *m + len + 1);
     m->kind = kind;
     m->exchange = x;
     if (x)
@@ -275,7 +271,7 @@ static void take_answer(struct exchange *x, const struct message *m)
     if (!call || call->finishing)
         return;
     bool streamed = m->kind == MESSAGE_END;
-    struct nx_rpc_result result = {.err = m->err, .body = NX_VIEW(""), .text = m->text};
+    struct nx_rpc_result result = {.err = m->err, .body = NX_VIEW(""), .text = m->bytes};
     if (m->err == NX_OK && streamed != (call->on_frame != NULL))
         result.err = NX_ERR_CORRUPT;
     else if (m->err == NX_OK && m->len > call->max_bytes)
@@ -309,9 +305,8 @@ static const struct method *find_method(const struct nx_rpc_server *server, cons
 
 static void answer_without_request(struct exchange *x, enum nx_err err, const char *text)
 {
-    struct message *m = message_new(MESSAGE_ANSWER, x, NULL, 0);
+    struct message *m = message_new(MESSAGE_ANSWER, x, text, strlen(text));
     m->err = err;
-    (void)snprintf(m->text, sizeof m->text, "%s", text);
     send_to_caller(x, m);
 }
 
@@ -408,7 +403,7 @@ static void trace_message(const struct message *m)
         sim_trace("#%lu %s %s %s->%s %zu bytes%s%s", (unsigned long)x->number, x->method,
                   kind_names[m->kind], x->from->name, x->to->name,
                   m->kind == MESSAGE_REQUEST ? x->body_len : m->len, m->err ? ": " : "",
-                  m->err ? m->text : "");
+                  m->err ? m->bytes : "");
 }
 
 static void close_client(struct nx_rpc_client *client)
@@ -578,9 +573,9 @@ static void answer(struct nx_rpc_request *req, enum message_kind kind, struct nx
 {
     struct exchange *x = req->exchange;
     assert(nx_worker_is_current(req->worker));
-    struct message *m = message_new(kind, x, body.ptr, body.len);
+    struct message *m = err == NX_OK ? message_new(kind, x, body.ptr, body.len)
+                                     : message_new(kind, x, text, strlen(text));
     m->err = err;
-    (void)snprintf(m->text, sizeof m->text, "%s", text);
     send_to_caller(x, m);
     if (req->charged_bytes > 0)
         atomic_fetch_sub(&req->budget->used_bytes, req->charged_bytes);
@@ -699,29 +694,27 @@ void nx_rpc_call_cancel(struct nx_rpc_call *call)
     end_later(call, NX_ERR_CANCELED, SIM_US);
 }
 
-static char *copy_text(const char *text)
-{
-    char *copy = text ? strdup(text) : NULL;
-    sim_check(copy || !text, "memory for a text");
-    return copy;
-}
-
 static struct exchange *exchange_new(struct nx_rpc_call *call, struct sim_process *to,
                                      const struct nx_rpc_call_options *options)
 {
-    struct exchange *x = sim_calloc(1, sizeof *x);
+    const char *cluster = call->client->cluster;
+    size_t body_len = options->body ? options->body->len : 0;
+    size_t method_size = strlen(options->method) + 1;
+    size_t cluster_size = cluster ? strlen(cluster) + 1 : 0;
+    struct exchange *x = sim_calloc(1, sizeof *x + method_size + cluster_size + body_len);
     x->number = next_number++;
     nx_refcount_init(&x->refs);
     x->from = call->client->process;
     x->to = to;
     x->call = call;
     x->caller = call->client->worker;
-    x->method = copy_text(options->method);
-    x->cluster = copy_text(call->client->cluster);
-    x->body_len = options->body ? options->body->len : 0;
-    x->body = sim_calloc(1, x->body_len + 1);
-    if (x->body_len > 0)
-        memcpy(x->body, options->body->data, x->body_len);
+    x->method = memcpy(x->bytes, options->method, method_size);
+    if (cluster)
+        x->cluster = memcpy(x->bytes + method_size, cluster, cluster_size);
+    x->body_len = body_len;
+    x->body = x->bytes + method_size + cluster_size;
+    if (body_len > 0)
+        memcpy(x->bytes + method_size + cluster_size, options->body->data, body_len);
     TAILQ_INSERT_TAIL(&exchanges, x, link);
     sim_mix(nx_hash64(x->body, x->body_len));
     return x;
