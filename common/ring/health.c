@@ -37,6 +37,10 @@ void nx_health_failed(struct nx_health *health, const struct nx_health_limits *l
         health->since_ns = now_ns;
         return;
     }
+    if (failure == NX_HEALTH_UNKNOWN) {
+        health->next_probe_ns = now_ns;
+        return;
+    }
     health->failures++;
     if (failure == NX_HEALTH_REFUSED || (health->heard && health->failures >= 2)) {
         health->healthy = false;
@@ -45,6 +49,11 @@ void nx_health_failed(struct nx_health *health, const struct nx_health_limits *l
         health->next_probe_ns = earlier(health->next_probe_ns, now_ns + limits->interval_ns / 4);
     }
     nx_health_tick(health, limits, now_ns);
+}
+
+void nx_health_stood_still(struct nx_health *health, uint64_t stood_ns, uint64_t now_ns)
+{
+    health->since_ns = earlier(health->since_ns + stood_ns, now_ns);
 }
 
 void nx_health_tick(struct nx_health *health, const struct nx_health_limits *limits,

@@ -3,7 +3,11 @@
  * A member begins healthy and unheard. It is unhealthy once nothing was heard of it for the
  * time-out, at once when it refuses us (another cluster, other partitions), and, when it has been
  * heard before, after two failures in a row (a process that died refuses connections immediately).
- * The next answer heals it. */
+ * The next answer heals it.
+ *
+ * Time in which this process itself stood still (it was stopped, starved, or its machine was) is
+ * no silence of others: whoever wakes up late would otherwise take all of them for dead, and be
+ * the only one that fails. */
 #ifndef NX_RING_HEALTH_H
 #define NX_RING_HEALTH_H
 
@@ -28,6 +32,7 @@ enum nx_health_failure {
     NX_HEALTH_SILENT,  /* no answer */
     NX_HEALTH_BUSY,    /* alive, but did not serve the heartbeat */
     NX_HEALTH_REFUSED, /* answered that we do not belong together */
+    NX_HEALTH_UNKNOWN, /* nobody was there to see an answer: this process stood still */
 };
 
 void nx_health_init(struct nx_health *health, uint64_t now_ns);
@@ -36,6 +41,8 @@ void nx_health_probed(struct nx_health *health, const struct nx_health_limits *l
 void nx_health_answered(struct nx_health *health, uint64_t now_ns);
 void nx_health_failed(struct nx_health *health, const struct nx_health_limits *limits,
                       enum nx_health_failure failure, uint64_t now_ns);
+/* This process stood still for so long until now. */
+void nx_health_stood_still(struct nx_health *health, uint64_t stood_ns, uint64_t now_ns);
 /* Time passed. */
 void nx_health_tick(struct nx_health *health, const struct nx_health_limits *limits,
                     uint64_t now_ns);

@@ -196,6 +196,14 @@ static bool set_problem(struct nx_ring_row *row, enum nx_err err, const char *te
     return !same;
 }
 
+/* A time-out that is noticed late was not the member's: its answer may lie there unread. */
+static bool noticed_late(const struct nx_ring *ring, const struct nx_ring_probe *probe,
+                         enum nx_err err)
+{
+    uint64_t least_ns = ring->probe_timeout_ms * NS_PER_MS + ring->limits.interval_ns;
+    return err == NX_ERR_TIMEOUT && nx_now_ns(ring->clock) >= probe->began_ns + least_ns;
+}
+
 static void row_failed(struct nx_ring *ring, size_t i, enum nx_err err, const char *text)
 {
     struct nx_ring_row *row = &ring->rows[i];
@@ -300,6 +308,10 @@ static void take_result(struct nx_ring *ring, const struct nx_ring_probe *probe,
     if (ring->stopping) {
         return;
     }
+    if (noticed_late(ring, probe, result->err)) {
+        nx_health_failed(&row->health, &ring->limits, NX_HEALTH_UNKNOWN, nx_now_ns(ring->clock));
+        return;
+    }
     if (result->err != NX_OK) {
         row_failed(ring, i, result->err, result->text);
         return;
@@ -339,11 +351,26 @@ void nx_ring_settle(struct nx_ring *ring)
     }
 }
 
+/* The timer is never set further ahead than an interval: whoever comes so much later as another one
+ * has stood still. */
+static void allow_for_standstill(struct nx_ring *ring)
+{
+    uint64_t now = nx_now_ns(ring->clock);
+    if (ring->due_ns == 0 || now < ring->due_ns + ring->limits.interval_ns) {
+        return;
+    }
+    for (size_t i = 0; i < ring->roster->count; i++) {
+        nx_health_stood_still(&ring->rows[i].health, now - ring->due_ns, now);
+    }
+    ring->due_ns = now;
+}
+
 static void on_done(void *user, const struct nx_rpc_result *result)
 {
     struct nx_ring_probe *probe = user;
     struct nx_ring *ring = probe->ring;
     pthread_mutex_lock(&ring->lock);
+    allow_for_standstill(ring);
     take_result(ring, probe, result);
     pthread_mutex_unlock(&ring->lock);
     TAILQ_REMOVE(&ring->probes, probe, link);
@@ -438,6 +465,7 @@ static void look(struct nx_ring *ring)
 {
     pthread_mutex_lock(&ring->lock);
     if (!ring->stopping) {
+        allow_for_standstill(ring);
         uint64_t now = nx_now_ns(ring->clock);
         uint64_t due = now + ring->limits.interval_ns;
         for (size_t i = 0; i < ring->roster->count; i++) {
@@ -454,6 +482,7 @@ static void look(struct nx_ring *ring)
         nx_ring_self_save(ring);
         nx_ring_forget_silent(ring, now);
         uint64_t wait_ns = due > now ? due - now : 0;
+        ring->due_ns = now + wait_ns;
         uv_timer_start(&ring->timer, on_timer, (wait_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
     }
     pthread_mutex_unlock(&ring->lock);

@@ -129,6 +129,7 @@ struct nx_ring {
     struct nx_worker *worker;
     uv_timer_t timer;
     struct nx_task wake;
+    uint64_t due_ns; /* when the timer is to fire; 0: it does not run */
     bool timer_closed;
     size_t probes_out;
     TAILQ_HEAD(, nx_ring_probe) probes;

@@ -25,6 +25,8 @@ static void find_mine(struct ing_peers *peers)
         for (uint32_t i = 0; i < view->rf; i++)
             others += owners[i] != NX_PLACEMENT_NONE && owners[i] != peers->self;
         ing_bit_set(peers->mine, p, among(writers, count, peers->self));
+        ing_bit_set(peers->owned, p, among(owners, view->rf, peers->self));
+        ing_bit_set(peers->next, p, among(nx_ring_next_owners(view, p), view->rf, peers->self));
         peers->needed[p] = (uint8_t)(others < enough ? others : enough);
     }
 }
@@ -34,8 +36,10 @@ enum nx_err ing_peers_init(struct ing_peers *peers, struct nx_ring *ring, const 
     *peers = (struct ing_peers){.view = nx_ring_acquire(ring), .self = ING_PEER_NONE};
     const struct nx_ring_view *view = peers->view;
     peers->mine = nx_calloc(ing_bits_size(view->partitions), 1);
+    peers->owned = nx_calloc(ing_bits_size(view->partitions), 1);
+    peers->next = nx_calloc(ing_bits_size(view->partitions), 1);
     peers->needed = nx_calloc(view->partitions, 1);
-    if (!peers->mine || !peers->needed) {
+    if (!peers->mine || !peers->owned || !peers->next || !peers->needed) {
         ing_peers_release(peers);
         return NX_ERR_NOMEM;
     }
@@ -52,6 +56,8 @@ void ing_peers_release(struct ing_peers *peers)
     if (peers->view)
         nx_ring_release(peers->view);
     nx_free(peers->mine);
+    nx_free(peers->owned);
+    nx_free(peers->next);
     nx_free(peers->needed);
     *peers = (struct ing_peers){.self = ING_PEER_NONE};
 }
@@ -77,27 +83,6 @@ bool ing_peers_is_birth(const struct ing_peers *peers, bool waited)
         if (!heard && !waited)
             return false;
         if (heard && member->state != NX_MEMBER_JOINING)
-            return false;
-    }
-    return true;
-}
-
-bool ing_peers_may_leave(const struct ing_peers *peers)
-{
-    const struct nx_ring_view *view = peers->view;
-    if (peers->self == ING_PEER_NONE || view->members[peers->self].state != NX_MEMBER_LEAVING)
-        return false;
-    for (uint32_t p = 0; p < view->partitions; p++) {
-        const uint16_t *next = nx_ring_next_owners(view, p);
-        size_t whole = 0;
-        if (!among(nx_ring_owners(view, p), view->rf, peers->self))
-            continue;
-        for (uint32_t i = 0; i < view->rf && next[i] != NX_PLACEMENT_NONE; i++) {
-            if (!view->members[next[i]].healthy || !nx_ring_is_whole(view, next[i], p))
-                return false;
-            whole++;
-        }
-        if (whole == 0)
             return false;
     }
     return true;

@@ -11,6 +11,8 @@ struct ing_peers {
     struct nx_ring_view *view; /* held */
     size_t self;               /* ING_PEER_NONE: not in the list */
     uint8_t *mine;             /* bitmap: partitions whose writes this node takes */
+    uint8_t *owned;            /* bitmap: those it is an owner of now */
+    uint8_t *next;             /* bitmap: those it is an owner of when all is done */
     uint8_t *needed;           /* a partition: so many others to compare with until it is whole */
 };
 
@@ -38,7 +40,5 @@ bool ing_peers_shared(const struct ing_peers *peers, size_t member, uint8_t *bit
 /* Nobody that was heard has been ACTIVE, READONLY or LEAVING, and every member was heard, or
  * `waited` long enough: a cluster that is being born. */
 bool ing_peers_is_birth(const struct ing_peers *peers, bool waited);
-/* This node is LEAVING, and every partition it owns has owners after it that are whole. */
-bool ing_peers_may_leave(const struct ing_peers *peers);
 
 #endif

@@ -47,7 +47,7 @@ static void held_run(struct nx_job *job)
     struct ing_repair *repair = NX_OWNER(struct ing_repair, job, job);
     const struct ing_deps *deps = &repair->ing->deps;
     repair->err =
-        ing_held_store(deps->fs, deps->settings->data_dir, deps->partitions, repair->held);
+        ing_held_store(deps->fs, deps->settings->data_dir, deps->partitions, repair->held_written);
 }
 
 static void idle(struct ing_repair *repair);
@@ -56,8 +56,13 @@ static void held_done(struct nx_job *job)
 {
     struct ing_repair *repair = NX_OWNER(struct ing_repair, job, job);
     repair->running = false;
-    if (repair->err != NX_OK)
+    if (repair->err != NX_OK) {
         repair->held_changed = true;
+    } else if (repair->turns_active) {
+        repair->turns_active = false;
+        if (nx_ring_self_state(repair->ring) == NX_MEMBER_JOINING)
+            nx_ring_set_self_state(repair->ring, NX_MEMBER_ACTIVE);
+    }
     if (repair->err == NX_OK || repair->stopped)
         idle(repair); /* else the next tick tries again: a full disk stays full for a while */
 }
@@ -65,6 +70,7 @@ static void held_done(struct nx_job *job)
 static void store_held(struct ing_repair *repair)
 {
     repair->job = (struct nx_job){.run = held_run, .done = held_done};
+    memcpy(repair->held_written, repair->held, ing_bits_size(repair->ing->deps.partitions));
     repair->held_changed = false;
     repair->running = nx_lane_submit(repair->lane, &repair->job) == NX_OK;
     if (!repair->running)
@@ -107,37 +113,51 @@ static uint64_t health_of(const struct nx_ring_view *view)
     return sum;
 }
 
-/* Partitions that have become this node's since the last look are not whole, whatever lay here. */
+/* Whether it has to find out what it lacks of the partition, whatever lay here: its writes have
+ * begun to come here since the last look, or it is to be an owner and was not. The latter alone may
+ * be all there is to see of a time in which others did not send them here: members that are young
+ * are in motion for those who look from one moment on, and not for others. */
+static bool has_come(const struct ing_repair *repair, const struct ing_peers *peers, uint32_t p)
+{
+    return (ing_bit(peers->mine, p) && !ing_bit(repair->mine, p)) ||
+           (ing_bit(peers->next, p) && !ing_bit(repair->owned, p));
+}
+
 static void take_partitions(struct ing_repair *repair, const struct ing_peers *peers)
 {
-    uint32_t partitions = repair->ing->deps.partitions;
     bool more = false;
     repair->mine_count = repair->not_whole = 0;
-    for (uint32_t p = 0; p < partitions; p++) {
+    for (uint32_t p = 0; p < repair->ing->deps.partitions; p++) {
         bool mine = ing_bit(peers->mine, p);
-        if (mine && repair->mine && !ing_bit(repair->mine, p)) {
+        bool come = repair->looked && has_come(repair, peers, p);
+        if (come || (repair->looked && !mine && ing_bit(repair->mine, p)))
             set_held(repair, p, false);
-            more = true;
-        }
-        if (!mine && repair->mine && ing_bit(repair->mine, p))
-            set_held(repair, p, false);
+        more = more || come;
         repair->mine_count += mine;
         repair->not_whole += mine && !ing_bit(repair->held, p);
+        ing_bit_set(repair->mine, p, mine);
+        ing_bit_set(repair->owned, p, ing_bit(peers->owned, p) || ing_bit(peers->next, p));
     }
-    if (!repair->mine)
-        repair->mine = nx_calloc(ing_bits_size(partitions), 1);
-    if (repair->mine)
-        memcpy(repair->mine, peers->mine, ing_bits_size(partitions));
+    repair->looked = true;
     if (more)
         event(repair, "partitions have become its own");
+}
+
+static bool is_new(struct ing_repair *repair)
+{
+    struct nx_ring_view *view = nx_ring_acquire(repair->ring);
+    bool is_new = view->version != repair->seen_version;
+    nx_ring_release(view);
+    return is_new;
 }
 
 static void look_at_ring(struct ing_repair *repair)
 {
     struct ing_peers peers;
-    if (ing_peers_init(&peers, repair->ring, repair->ing->deps.node_name) != NX_OK)
+    if (!is_new(repair) ||
+        ing_peers_init(&peers, repair->ring, repair->ing->deps.node_name) != NX_OK)
         return;
-    if (peers.self != ING_PEER_NONE && peers.view->version != repair->seen_version) {
+    if (peers.self != ING_PEER_NONE) {
         uint64_t healthy = health_of(peers.view);
         if (repair->seen_version != 0 && healthy != repair->healthy)
             event(repair, "members have come or gone");
@@ -145,24 +165,32 @@ static void look_at_ring(struct ing_repair *repair)
         repair->healthy = healthy;
         take_partitions(repair, &peers);
     }
-    if (ing_peers_may_leave(&peers)) {
-        nx_log(repair->ing->deps.log, NX_LOG_INFO, "repair: others hold all that this node held");
-        nx_ring_set_self_state(repair->ring, NX_MEMBER_LEFT);
-    }
     ing_peers_release(&peers);
 }
 
 /* --- the end of a cycle --- */
 
+/* Its own by the view of the cycle, and by the latest as well. */
+static bool is_mine(const struct ing_repair *repair, uint32_t partition)
+{
+    return ing_bit(repair->peers.mine, partition) &&
+           (!repair->looked || ing_bit(repair->mine, partition));
+}
+
+/* Only what is its own: a partition that comes to it later is not whole because this node has been.
+ * ACTIVE follows when that is on disk: a crash in between must not leave a member that is read and
+ * knows nothing of what it holds. */
 static void become_active(struct ing_repair *repair)
 {
+    if (repair->turns_active)
+        return;
     nx_log(repair->ing->deps.log, NX_LOG_INFO, "repair: holds all it is to hold",
            NX_I("partitions", repair->mine_count));
-    if (nx_ring_set_whole_all(repair->ring, true) == NX_OK) {
-        memset(repair->held, 0xff, ing_bits_size(repair->ing->deps.partitions));
-        repair->held_changed = true;
-        nx_ring_set_self_state(repair->ring, NX_MEMBER_ACTIVE);
-    }
+    for (uint32_t p = 0; p < repair->ing->deps.partitions; p++)
+        if (is_mine(repair, p))
+            set_held(repair, p, true);
+    repair->held_changed = true;
+    repair->turns_active = true;
 }
 
 /* What was compared with enough others up to a time behind the event is whole. Where these hold
@@ -174,7 +202,7 @@ static void judge(struct ing_repair *repair)
     bool late_enough = repair->event_ms == 0 || repair->until >= repair->event_ms + EVENT_SLACK_MS;
     repair->not_whole = 0;
     for (uint32_t p = 0; p < view->partitions; p++) {
-        if (!ing_bit(repair->peers.mine, p))
+        if (!is_mine(repair, p))
             continue;
         if (!ing_bit(repair->held, p) && late_enough &&
             repair->compared[p] >= repair->peers.needed[p])
@@ -250,9 +278,11 @@ static void on_tick(uv_timer_t *timer)
     if (now - repair->ticked_ms > STOOD_STILL_MS)
         event(repair, "the process stood still");
     repair->ticked_ms = now;
-    if (repair->running || repair->stopped)
+    if (repair->stopped)
         return;
     look_at_ring(repair);
+    if (repair->running)
+        return;
     if (repair->held_changed)
         store_held(repair);
     else if (now >= repair->due_ms)
@@ -269,10 +299,15 @@ enum nx_err ing_repair_new(struct ingester *ing, struct ing_repair **out)
     size_t bytes = ing_bits_size(ing->deps.partitions);
     repair->ing = ing;
     repair->unit_samples = UNIT_SAMPLES;
+    repair->mine = nx_calloc(bytes, 1);
+    repair->owned = nx_calloc(bytes, 1);
     repair->held = nx_calloc(bytes, 1);
+    repair->held_written = nx_calloc(bytes, 1);
     repair->shared = nx_calloc(bytes, 1);
     repair->compared = nx_calloc(ing->deps.partitions, 1);
-    enum nx_err err = repair->held && repair->shared && repair->compared ? NX_OK : NX_ERR_NOMEM;
+    bool all = repair->mine && repair->owned && repair->held && repair->held_written &&
+               repair->shared && repair->compared;
+    enum nx_err err = all ? NX_OK : NX_ERR_NOMEM;
     if (err == NX_OK)
         err = nx_lane_new("ing-repair", 1, LANE_QUEUE, &repair->lane);
     if (err == NX_OK)
@@ -348,7 +383,9 @@ void ing_repair_free(struct ing_repair *repair)
     nx_free(repair->taken);
     nx_free(repair->seen);
     nx_free(repair->mine);
+    nx_free(repair->owned);
     nx_free(repair->held);
+    nx_free(repair->held_written);
     nx_free(repair->shared);
     nx_free(repair->compared);
     nx_free(repair);

@@ -2,7 +2,8 @@
  * it lacks (architecture: section 7; docs/healing.md). It does so after it was away (a restart, a
  * stop, a cut), when it is new or its disk was wiped, when partitions have become its own, and
  * every repair.interval. What it holds all data of it tells the ring; a JOINING member becomes
- * ACTIVE when that is all it is to hold, a LEAVING one LEFT when others have what it held.
+ * ACTIVE when that is all it is to hold. From what its successors tell, the ring of a LEAVING one
+ * sees when it may be LEFT.
  *
  * Driven from worker 0. */
 #ifndef ING_REPAIR_REPAIR_H

@@ -43,11 +43,13 @@ struct ing_repair {
     int64_t due_ms;
     uint64_t seen_version; /* of the ring */
     uint64_t healthy;      /* a hash of who was */
-    uint8_t *mine;         /* partitions that were this node's; NULL: not looked yet */
+    uint8_t *mine;         /* partitions that were this node's */
+    uint8_t *owned;        /* those it was, or was to become, an owner of */
+    bool looked;           /* the two are there */
     uint8_t *held;         /* and that it has all data of */
     bool held_changed;
-    bool held_loaded;
-    bool birth; /* nobody had anything when this node began */
+    bool turns_active;     /* once `held` is on disk */
+    uint8_t *held_written; /* what is being written of it */
     /* --- a cycle --- */
     bool running;
     struct ing_peers peers;

@@ -49,7 +49,7 @@ def free_ports(count):
     return ports
 
 
-def wait_until(condition, timeout_s=20.0, what="condition"):
+def wait_until(condition, timeout_s=60.0, what="condition"):
     """Polls until the condition is true and returns its value; fails with the name of what never came."""
     end = time.monotonic() + timeout_s
     while True:
@@ -246,7 +246,7 @@ class Cluster:
         members = node.get("/api/v1/cluster").json["members"]
         return sum(1 for member in members if member["healthy"] and member["state"] == "ACTIVE")
 
-    def wait_healthy(self, count, timeout_s=20):
+    def wait_healthy(self, count, timeout_s=60):
         for node in (self.distributor, self.querier):
             wait_until(lambda n=node: self.healthy(n) == count, timeout_s,
                        f"{count} healthy ingesters at {node.name}")

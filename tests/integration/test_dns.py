@@ -88,7 +88,7 @@ def server():
 
 
 def wait_names(node, names):
-    harness.wait_until(lambda: set(members(node)) == set(names), 30, f"{names} at {node.name}")
+    harness.wait_until(lambda: set(members(node)) == set(names), 60, f"{names} at {node.name}")
 
 
 def write(remote_pb2, cluster, k):

@@ -35,7 +35,7 @@ class Etcd:
     def start(self):
         for process in self.processes:
             process.start()
-        harness.wait_until(lambda: all(self.serves(port) for port in self.clients), 30, "etcd")
+        harness.wait_until(lambda: all(self.serves(port) for port in self.clients), 60, "etcd")
         return self
 
     @staticmethod
@@ -76,7 +76,7 @@ class EtcdCluster(harness.Cluster):
         for node in (self.distributor, self.querier):
             harness.wait_until(
                 lambda n=node: len(members(n)) == count
-                and all(m["healthy"] for m in members(n).values()), 30,
+                and all(m["healthy"] for m in members(n).values()), 60,
                 f"{count} members at {node.name}")
 
     def start(self):
@@ -128,7 +128,7 @@ def test_members_find_each_other_and_serve_while_etcd_is_away(cluster, etcd, rem
     assert write(remote_pb2, cluster, 0).status == 204
     assert count(cluster, 0) == 100
     etcd.kill()
-    harness.wait_until(lambda: "the list of members stays as it is" in cluster.distributor.log, 30,
+    harness.wait_until(lambda: "the list of members stays as it is" in cluster.distributor.log, 60,
                        "the distributor to miss etcd")
     for k in range(1, 4):
         assert write(remote_pb2, cluster, k).status == 204
@@ -142,7 +142,7 @@ def test_members_find_each_other_and_serve_while_etcd_is_away(cluster, etcd, rem
     cluster.ingesters[0].start()
     cluster.ingesters[0].wait_ready()
     cluster.wait_members(3)
-    harness.wait_until(lambda: "the list of members can be read again" in cluster.distributor.log, 30,
+    harness.wait_until(lambda: "the list of members can be read again" in cluster.distributor.log, 60,
                        "the distributor to find etcd")
     assert write(remote_pb2, cluster, 6).status == 204
 
@@ -158,7 +158,7 @@ def test_new_member_is_learnt_at_once_and_forgotten_when_gone(cluster, remote_pb
     alive = ctl(cluster.distributor, "forget", "ingester-4")
     assert alive.returncode == 1 and "it answers, and is" in alive.stderr
     added.kill()
-    harness.wait_until(lambda: not members(cluster.distributor)["ingester-4"]["healthy"], 20, "its death")
+    harness.wait_until(lambda: not members(cluster.distributor)["ingester-4"]["healthy"], 60, "its death")
     gone = ctl(cluster.distributor, "forget", "ingester-4", "--json")
     assert gone.returncode == 0, gone.stderr
     assert json.loads(gone.stdout) == {"forgotten": "ingester-4"}

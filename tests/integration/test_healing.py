@@ -80,7 +80,7 @@ def is_whole(node):
             and status["differingWindows"] == 0)
 
 
-def wait_equal(pb, cluster, until_ms, timeout_s=60):
+def wait_equal(pb, cluster, until_ms, timeout_s=120):
     """Until all ingesters hold the same of the time before."""
     last = {}
 
@@ -143,7 +143,7 @@ def test_ctl_tells_who_is_not_whole(cluster, load):
         [node.name, "ACTIVE", "whole"] for node in cluster.ingesters]
     cycles = status_of(cluster.ingesters[0])["cycles"]
     assert ctl_repair(cluster, "now").returncode == 0
-    harness.wait_until(lambda: status_of(cluster.ingesters[0])["cycles"] > cycles, 20, "another comparison")
+    harness.wait_until(lambda: status_of(cluster.ingesters[0])["cycles"] > cycles, 60, "another comparison")
     cluster.ingesters[1].kill()
     answer = ctl_repair(cluster, "status")
     assert answer.returncode == 1 and "no answer" in answer.stdout
@@ -154,7 +154,7 @@ def finish(pb, cluster, load):
     load.stop()
     assert load.failures == []
     wait_equal(pb, cluster, load.round_time(load.acked))
-    harness.wait_until(lambda: all(is_whole(node) for node in cluster.ingesters), 60, "all whole")
+    harness.wait_until(lambda: all(is_whole(node) for node in cluster.ingesters), 120, "all whole")
     check_complete(cluster.querier, load)
     check_each_alone(cluster, load)
 

@@ -57,6 +57,8 @@ def test_drain_ends_in_left_and_writes_go_on(four, remote_pb2):
         assert write(remote_pb2, four, k).status == 204
     four.ingesters[1].stop()
     assert write(remote_pb2, four, 4).status == 204
+    rows = four.querier.query("count_over_time(member_test[10s])", 1_700_000_005)
+    assert len(rows) == 200 and {row["value"][1] for row in rows} == {"5"}
     assert ctl(four.distributor, "drain", "ingester-2").returncode != 0  # nobody there to ask
     four.ingesters[1].start()
     four.ingesters[1].wait_ready()
@@ -70,6 +72,18 @@ def test_drain_can_be_called_off(four):
     assert shown["ingester-1"]["partitions"] > 0, "it is read until it has left"
     assert ctl(four.querier, "drain", "ingester-1", "--cancel").returncode == 0
     wait_state([four.distributor, four.querier], "ingester-1", "ACTIVE")
+
+
+def test_leaving_member_waits_for_those_who_are_to_fill_first(four, remote_pb2):
+    """Who comes to a partition is not whole for it because it was whole for others."""
+    assert write(remote_pb2, four, 0).status == 204
+    whole = members(four.querier)["ingester-4"]["wholePartitions"]
+    assert whole < 512, "no more than it owns"
+    assert ctl(four.querier, "drain", "ingester-1", "--no-wait").returncode == 0
+    wait_state([four.distributor, four.querier], "ingester-1", "LEAVING")
+    wait_state([four.distributor, four.querier], "ingester-1", "LEFT")
+    rows = four.querier.query("count_over_time(member_test[10s])", 1_700_000_005)
+    assert len(rows) == 200 and {row["value"][1] for row in rows} == {"1"}
 
 
 def test_readonly_member_keeps_its_state_over_a_restart(four, remote_pb2):
@@ -122,15 +136,15 @@ def test_second_process_of_a_name_is_refused(cluster, tmp_path, remote_pb2):
     try:
         second.start()
         harness.wait_until(
-            lambda: "uses the same name" in members(cluster.ingesters[1])["ingester-1"]["problem"], 20,
+            lambda: "uses the same name" in members(cluster.ingesters[1])["ingester-1"]["problem"], 60,
             "the conflict at a peer")
         harness.wait_until(
             lambda: f"another process calls from 127.0.0.1:{port}" in
-            members(second)["ingester-2"]["problem"], 20, "the refusal at the second")
+            members(second)["ingester-2"]["problem"], 60, "the refusal at the second")
         assert "is in use: the member of that name answers at" in second.log
         assert members(cluster.ingesters[1])["ingester-1"]["healthy"]
         assert write(remote_pb2, cluster, 0).status == 204
     finally:
         second.kill()
-    harness.wait_until(lambda: members(cluster.ingesters[1])["ingester-1"]["problem"] == "", 20,
+    harness.wait_until(lambda: members(cluster.ingesters[1])["ingester-1"]["problem"] == "", 60,
                        "the end of the conflict")

@@ -31,7 +31,7 @@ class FileCluster(harness.Cluster):
         listed = ",".join(f"{name}@127.0.0.1:{port}" for name, port in self.listed.items())
         self.file.write_text(
             f"ring:\n  members: '{listed}'\n  replication-factor: 3\n  heartbeat-interval: 200ms\n"
-            "  heartbeat-timeout: 1s\n")
+            "  heartbeat-timeout: 2s\n")
 
     def reload(self):
         for node in self.nodes:
@@ -98,7 +98,7 @@ def test_add_remove_replace_and_restart(tmp_path, remote_pb2):
         added.start()
         added.wait_ready()
         cluster.reload()
-        harness.wait_until(lambda: "ingester-4" in members(cluster.distributor), 20, "the new member")
+        harness.wait_until(lambda: "ingester-4" in members(cluster.distributor), 60, "the new member")
         rounds.write()
         rounds.check()
         wait_state([cluster.distributor, cluster.querier], "ingester-4", "ACTIVE")
@@ -117,7 +117,7 @@ def test_add_remove_replace_and_restart(tmp_path, remote_pb2):
         del cluster.listed["ingester-1"]
         cluster.write_file()
         cluster.reload()
-        harness.wait_until(lambda: "ingester-1" not in members(cluster.querier), 20, "its end")
+        harness.wait_until(lambda: "ingester-1" not in members(cluster.querier), 60, "its end")
         rounds.write()
         rounds.check()
         harness.wait_until(lambda: healthy(cluster), 120, "health")

@@ -54,6 +54,48 @@ static void member_that_refuses_us_fails_at_once(void **state)
     assert_false(health.healthy);
 }
 
+static void standstill_of_our_own_is_no_silence_of_others(void **state)
+{
+    (void)state;
+    struct nx_health health;
+    nx_health_init(&health, 0);
+    nx_health_answered(&health, 1000 * MS);
+    nx_health_stood_still(&health, 60000 * MS, 62000 * MS);
+    nx_health_tick(&health, &limits, 62000 * MS);
+    assert_true(health.healthy);
+    nx_health_tick(&health, &limits, 65999 * MS);
+    assert_true(health.healthy);
+    nx_health_tick(&health, &limits, 66000 * MS); /* 1 s before and 4 s after make 5 */
+    assert_false(health.healthy);
+}
+
+static void standstill_longer_than_the_silence_ends_in_the_present(void **state)
+{
+    (void)state;
+    struct nx_health health;
+    nx_health_init(&health, 0);
+    nx_health_answered(&health, 5000 * MS);
+    nx_health_stood_still(&health, 9000 * MS, 6000 * MS);
+    assert_true(health.since_ns == 6000 * MS);
+}
+
+static void timeout_seen_too_late_counts_for_nothing_and_is_asked_again(void **state)
+{
+    (void)state;
+    struct nx_health health;
+    nx_health_init(&health, 0);
+    nx_health_answered(&health, 0);
+    nx_health_probed(&health, &limits, 10 * MS);
+    for (unsigned i = 0; i < 3; i++) {
+        nx_health_failed(&health, &limits, NX_HEALTH_UNKNOWN, 500 * MS);
+    }
+    assert_true(health.healthy);
+    assert_int_equal(health.failures, 0);
+    assert_true(health.next_probe_ns == 500 * MS);
+    nx_health_tick(&health, &limits, 5000 * MS); /* yet no sign of life either */
+    assert_false(health.healthy);
+}
+
 static void member_busy_is_alive(void **state)
 {
     (void)state;
@@ -134,6 +176,9 @@ int main(void)
         cmocka_unit_test(member_unheard_is_healthy_until_the_timeout),
         cmocka_unit_test(member_heard_fails_after_two_failures_in_a_row),
         cmocka_unit_test(member_that_refuses_us_fails_at_once),
+        cmocka_unit_test(standstill_of_our_own_is_no_silence_of_others),
+        cmocka_unit_test(standstill_longer_than_the_silence_ends_in_the_present),
+        cmocka_unit_test(timeout_seen_too_late_counts_for_nothing_and_is_asked_again),
         cmocka_unit_test(member_busy_is_alive),
         cmocka_unit_test(doubt_brings_the_probe_forward_but_not_in_a_storm),
         cmocka_unit_test(due_is_the_probe_or_the_timeout),
