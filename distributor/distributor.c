@@ -118,6 +118,7 @@ static enum nx_err open_scrape(struct distributor *dist, struct nx_fail *fail)
                                     .rates = dist->rates,
                                     .workers = dist->deps.workers,
                                     .http = dist->deps.serves_targets ? dist->deps.http : NULL,
+                                    .ring = dist->deps.ring,
                                     .rpc = dist->deps.rpc,
                                     .clients = dist->deps.clients,
                                     .pushers = dist->pushers,

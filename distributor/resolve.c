@@ -2,7 +2,7 @@
 
 #include "common/base/alloc.h"
 #include "common/chunk/histogram_codec.h"
-#include "distributor/receive/histogram_proto.h"
+#include "distributor/receive/histogram_buckets.h"
 
 enum { MAX_SHOWN_LABELS = 16, DIST_LABELS_BEFORE_RULES = 1000 };
 

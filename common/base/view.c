@@ -81,9 +81,9 @@ static size_t utf8_sequence(const unsigned char *p, const unsigned char *end)
 bool nx_view_is_utf8(struct nx_view v)
 {
     const unsigned char *p = (const unsigned char *)v.ptr;
-    const unsigned char *end = p + v.len;
     if (v.len == 0)
         return true;
+    const unsigned char *end = p + v.len;
     while (p < end) {
         if (end - p >= 8) {
             uint64_t word;

@@ -1,33 +1,73 @@
 /* Which of the two forms a histogram has, integer or float, is known only when all fields were seen
- * (the oneof of its count decides, as in Prometheus), so deltas and counts are collected side by
- * side. */
+ * (in remote write the oneof of its count decides, in an exposition whether a float count is there,
+ * both as in Prometheus), so deltas and counts are collected side by side. The two schemas have the
+ * same fields under other numbers: a table maps them to what remote write calls them. */
 #include "distributor/receive/histogram_proto.h"
-
-#include <math.h>
 
 #include "common/chunk/sample.h"
 #include "distributor/receive/pb_cursor.h"
 
-enum {
-    FIELD_COUNT_INT = 1,
-    FIELD_COUNT_FLOAT = 2,
-    FIELD_SUM = 3,
-    FIELD_SCHEMA = 4,
-    FIELD_ZERO_THRESHOLD = 5,
-    FIELD_ZERO_COUNT_INT = 6,
-    FIELD_ZERO_COUNT_FLOAT = 7,
-    FIELD_NEGATIVE_SPANS = 8,
-    FIELD_NEGATIVE_DELTAS = 9,
-    FIELD_NEGATIVE_COUNTS = 10,
-    FIELD_POSITIVE_SPANS = 11,
-    FIELD_POSITIVE_DELTAS = 12,
-    FIELD_POSITIVE_COUNTS = 13,
-    FIELD_RESET_HINT = 14,
-    FIELD_TIMESTAMP = 15,
-    FIELD_CUSTOM_VALUES = 16,
+enum field {
+    FIELD_NONE,
+    FIELD_COUNT_INT,
+    FIELD_COUNT_FLOAT,
+    FIELD_SUM,
+    FIELD_SCHEMA,
+    FIELD_ZERO_THRESHOLD,
+    FIELD_ZERO_COUNT_INT,
+    FIELD_ZERO_COUNT_FLOAT,
+    FIELD_NEGATIVE_SPANS,
+    FIELD_NEGATIVE_DELTAS,
+    FIELD_NEGATIVE_COUNTS,
+    FIELD_POSITIVE_SPANS,
+    FIELD_POSITIVE_DELTAS,
+    FIELD_POSITIVE_COUNTS,
+    FIELD_RESET_HINT,
+    FIELD_TIMESTAMP,
+    FIELD_CUSTOM_VALUES,
+};
+enum { FIELD_NUMBERS = 17 };
+
+struct dist_histogram_schema {
+    uint8_t fields[FIELD_NUMBERS]; /* enum field, by number */
+    bool one_of;                   /* the count that came last holds; else a float one above 0 */
 };
 
-enum { MAX_RESOLUTION = 8, MAX_KNOWN_RESOLUTION = 52 };
+const struct dist_histogram_schema dist_histogram_remote_write = {
+    .fields = {[1] = FIELD_COUNT_INT,
+               [2] = FIELD_COUNT_FLOAT,
+               [3] = FIELD_SUM,
+               [4] = FIELD_SCHEMA,
+               [5] = FIELD_ZERO_THRESHOLD,
+               [6] = FIELD_ZERO_COUNT_INT,
+               [7] = FIELD_ZERO_COUNT_FLOAT,
+               [8] = FIELD_NEGATIVE_SPANS,
+               [9] = FIELD_NEGATIVE_DELTAS,
+               [10] = FIELD_NEGATIVE_COUNTS,
+               [11] = FIELD_POSITIVE_SPANS,
+               [12] = FIELD_POSITIVE_DELTAS,
+               [13] = FIELD_POSITIVE_COUNTS,
+               [14] = FIELD_RESET_HINT,
+               [15] = FIELD_TIMESTAMP,
+               [16] = FIELD_CUSTOM_VALUES},
+    .one_of = true,
+};
+
+const struct dist_histogram_schema dist_histogram_exposition = {
+    .fields = {[1] = FIELD_COUNT_INT,
+               [2] = FIELD_SUM,
+               [4] = FIELD_COUNT_FLOAT,
+               [5] = FIELD_SCHEMA,
+               [6] = FIELD_ZERO_THRESHOLD,
+               [7] = FIELD_ZERO_COUNT_INT,
+               [8] = FIELD_ZERO_COUNT_FLOAT,
+               [9] = FIELD_NEGATIVE_SPANS,
+               [10] = FIELD_NEGATIVE_DELTAS,
+               [11] = FIELD_NEGATIVE_COUNTS,
+               [12] = FIELD_POSITIVE_SPANS,
+               [13] = FIELD_POSITIVE_DELTAS,
+               [14] = FIELD_POSITIVE_COUNTS},
+};
 
 struct numbers { /* raw elements: zig-zag varints or bits of doubles */
     uint64_t *items;
@@ -46,7 +86,8 @@ struct decoding {
     struct nx_arena *arena;
     bool no_memory;
     bool float_count, float_zero; /* which one of the oneof came last */
-    uint64_t count, zero_count;
+    uint64_t count_int, zero_int;
+    double count_float, zero_float;
     struct side positive, negative;
     struct numbers custom;
     int64_t timestamp;
@@ -90,9 +131,10 @@ static void add_span(struct decoding *d, const struct dist_pb_field *field, stru
         side->spans[side->span_count++] = span;
 }
 
-static void take_bucket_field(struct decoding *d, const struct dist_pb_field *field)
+static void take_bucket_field(struct decoding *d, enum field name,
+                              const struct dist_pb_field *field)
 {
-    switch (field->number) {
+    switch ((int)name) {
     case FIELD_NEGATIVE_SPANS:
         add_span(d, field, &d->negative);
         break;
@@ -125,29 +167,48 @@ static enum nx_reset_hint hint_of(uint64_t value)
     return number <= NX_HINT_GAUGE ? (enum nx_reset_hint)number : NX_HINT_UNKNOWN;
 }
 
-static void take_field(struct decoding *d, const struct dist_pb_field *field)
+static double double_of(struct decoding *d, const struct dist_pb_field *field)
 {
-    switch (field->number) {
+    return nx_double_from_bits(dist_pb_fixed64_of(&d->pb, field));
+}
+
+static void take_count_field(struct decoding *d, enum field name, const struct dist_pb_field *field)
+{
+    switch ((int)name) {
     case FIELD_COUNT_INT:
+        d->count_int = dist_pb_varint_of(&d->pb, field);
+        d->float_count = false;
+        break;
     case FIELD_COUNT_FLOAT:
-        d->float_count = field->number == FIELD_COUNT_FLOAT;
-        d->count =
-            d->float_count ? dist_pb_fixed64_of(&d->pb, field) : dist_pb_varint_of(&d->pb, field);
+        d->count_float = double_of(d, field);
+        d->float_count = true;
+        break;
+    case FIELD_ZERO_COUNT_INT:
+        d->zero_int = dist_pb_varint_of(&d->pb, field);
+        d->float_zero = false;
+        break;
+    case FIELD_ZERO_COUNT_FLOAT:
+        d->zero_float = double_of(d, field);
+        d->float_zero = true;
+        break;
+    default:
+        take_bucket_field(d, name, field);
+    }
+}
+
+static void take_field(struct decoding *d, enum field name, const struct dist_pb_field *field)
+{
+    switch ((int)name) {
+    case FIELD_NONE:
         break;
     case FIELD_SUM:
-        d->out->sum = nx_double_from_bits(dist_pb_fixed64_of(&d->pb, field));
+        d->out->sum = double_of(d, field);
         break;
     case FIELD_SCHEMA:
         d->out->schema = dist_pb_zigzag32(dist_pb_varint_of(&d->pb, field));
         break;
     case FIELD_ZERO_THRESHOLD:
-        d->out->zero_threshold = nx_double_from_bits(dist_pb_fixed64_of(&d->pb, field));
-        break;
-    case FIELD_ZERO_COUNT_INT:
-    case FIELD_ZERO_COUNT_FLOAT:
-        d->float_zero = field->number == FIELD_ZERO_COUNT_FLOAT;
-        d->zero_count =
-            d->float_zero ? dist_pb_fixed64_of(&d->pb, field) : dist_pb_varint_of(&d->pb, field);
+        d->out->zero_threshold = double_of(d, field);
         break;
     case FIELD_RESET_HINT:
         d->out->hint = hint_of(dist_pb_varint_of(&d->pb, field));
@@ -156,7 +217,7 @@ static void take_field(struct decoding *d, const struct dist_pb_field *field)
         d->timestamp = (int64_t)dist_pb_varint_of(&d->pb, field);
         break;
     default:
-        take_bucket_field(d, field);
+        take_count_field(d, name, field);
     }
 }
 
@@ -178,13 +239,14 @@ static double *absolute_counts(struct numbers *numbers, bool deltas)
     return out;
 }
 
-static void finish(struct decoding *d)
+static void finish(struct decoding *d, const struct dist_histogram_schema *schema)
 {
     struct nx_histogram *h = d->out;
-    h->integer = !d->float_count;
-    h->count = d->float_count ? nx_double_from_bits(d->count) : (double)d->count;
-    if (d->float_zero == d->float_count)
-        h->zero_count = d->float_zero ? nx_double_from_bits(d->zero_count) : (double)d->zero_count;
+    bool is_float = schema->one_of ? d->float_count : d->count_float > 0 || d->zero_float > 0;
+    h->integer = !is_float;
+    h->count = is_float ? d->count_float : (double)d->count_int;
+    if (!schema->one_of || d->float_zero == is_float)
+        h->zero_count = is_float ? d->zero_float : (double)d->zero_int;
 
     struct numbers *positive = h->integer ? &d->positive.deltas : &d->positive.counts;
     struct numbers *negative = h->integer ? &d->negative.deltas : &d->negative.counts;
@@ -200,7 +262,8 @@ static void finish(struct decoding *d)
     h->custom_count = d->custom.count;
 }
 
-enum nx_err dist_histogram_decode(struct nx_view message, struct nx_arena *arena,
+enum nx_err dist_histogram_decode(const struct dist_histogram_schema *schema,
+                                  struct nx_view message, struct nx_arena *arena,
                                   int64_t *timestamp, struct nx_histogram **out,
                                   struct nx_fail *fail)
 {
@@ -210,83 +273,15 @@ enum nx_err dist_histogram_decode(struct nx_view message, struct nx_arena *arena
         return NX_ERR_NOMEM;
     struct dist_pb_field field;
     while (dist_pb_next(&d.pb, &field)) {
-        take_field(&d, &field);
+        if (field.number < FIELD_NUMBERS)
+            take_field(&d, (enum field)schema->fields[field.number], &field);
         if (d.no_memory)
             return NX_ERR_NOMEM;
     }
     if (!dist_pb_ok(&d.pb))
         return nx_fail_set(fail, NX_ERR_INVALID, "%s in Histogram", d.pb.why);
-    finish(&d);
+    finish(&d, schema);
     *timestamp = d.timestamp;
     *out = d.out;
     return NX_OK;
-}
-
-/* --- resolution --- */
-
-static bool layout_fits(const struct nx_span *spans, size_t span_count, size_t bucket_count)
-{
-    uint64_t promised = 0;
-    for (size_t i = 0; i < span_count; i++) {
-        if (i > 0 && spans[i].offset < 0)
-            return false;
-        promised += spans[i].length;
-    }
-    return promised == bucket_count;
-}
-
-static int64_t coarser(int64_t index, int32_t steps)
-{
-    return ((index - 1) >> steps) + 1;
-}
-
-/* A bucket goes to the end of the last span, to a span of its own after a gap, or into the bucket
- * before. */
-static enum nx_err reduce_side(struct nx_arena *arena, int32_t steps, struct nx_span **spans,
-                               size_t *span_count, double *buckets, size_t *bucket_count)
-{
-    struct nx_span *result = NULL;
-    size_t result_count = 0, capacity = 0, kept = 0, next = 0;
-    int64_t index = 0, last = 0;
-    for (size_t s = 0; s < *span_count; s++) {
-        index += (*spans)[s].offset;
-        for (uint32_t i = 0; i < (*spans)[s].length; i++, index++, next++) {
-            int64_t target = coarser(index, steps);
-            if (kept > 0 && target == last) {
-                buckets[kept - 1] += buckets[next];
-                continue;
-            }
-            if (kept == 0 || target != last + 1) {
-                if (!nx_arena_grow(arena, &result, result_count, &capacity, result_count + 1,
-                                   sizeof *result))
-                    return NX_ERR_NOMEM;
-                int64_t offset = kept == 0 ? target : target - last - 1;
-                result[result_count++] = (struct nx_span){.offset = (int32_t)offset, .length = 0};
-            }
-            result[result_count - 1].length++;
-            buckets[kept++] = buckets[next];
-            last = target;
-        }
-    }
-    *spans = result;
-    *span_count = result_count;
-    *bucket_count = kept;
-    return NX_OK;
-}
-
-enum nx_err dist_histogram_reduce(struct nx_arena *arena, struct nx_histogram *h)
-{
-    if (h->schema <= MAX_RESOLUTION || h->schema > MAX_KNOWN_RESOLUTION ||
-        !layout_fits(h->positive_spans, h->positive_span_count, h->positive_count) ||
-        !layout_fits(h->negative_spans, h->negative_span_count, h->negative_count))
-        return NX_OK;
-    int32_t steps = h->schema - MAX_RESOLUTION;
-    enum nx_err err = reduce_side(arena, steps, &h->positive_spans, &h->positive_span_count,
-                                  h->positive, &h->positive_count);
-    if (!err)
-        err = reduce_side(arena, steps, &h->negative_spans, &h->negative_span_count, h->negative,
-                          &h->negative_count);
-    if (!err)
-        h->schema = MAX_RESOLUTION;
-    return err;
 }

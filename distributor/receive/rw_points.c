@@ -82,8 +82,8 @@ enum nx_err dist_decoding_histogram(struct dist_decoding *d, struct nx_view mess
         err = dist_batch_add_histogram(d->batch, &row);
     if (err)
         return err;
-    err =
-        dist_histogram_decode(message, &d->batch->arena, &row->timestamp, &row->histogram, &inner);
+    err = dist_histogram_decode(&dist_histogram_remote_write, message, &d->batch->arena,
+                                &row->timestamp, &row->histogram, &inner);
     if (err == NX_ERR_INVALID)
         return nx_fail_set(d->fail, err, "invalid protobuf: %s", nx_fail_text(&inner));
     return err;

@@ -58,7 +58,7 @@ enum nx_err scrape_call_send(struct nx_http_client *client, const struct scrape_
                               .insecure = http->insecure_skip_verify};
     const char *headers[4] = {NULL};
     size_t count = 0;
-    char accept[300], timeout[80];
+    char accept[1100], timeout[80];
     struct nx_buf secret;
     enum nx_err err = NX_OK;
     nx_buf_init(&secret, HEADER_BYTES);

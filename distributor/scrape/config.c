@@ -153,14 +153,9 @@ static const struct scrape_field job_fields[] = {
     {.key = "file_sd_configs", .kind = SCRAPE_FIELD_READ, .read = scrape_read_file_sd},
     {.key = "http_sd_configs", .kind = SCRAPE_FIELD_READ, .read = scrape_read_http_sd},
     {.key = "dns_sd_configs", .kind = SCRAPE_FIELD_READ, .read = scrape_read_dns_sd},
-    /* Of forms of exposition that are not asked for. */
-    {.key = "scrape_protocols", .kind = SCRAPE_FIELD_IGNORED},
+    SCRAPE_FORM_FIELDS,
+    /* Said by every other form of exposition's own header. */
     {.key = "fallback_scrape_protocol", .kind = SCRAPE_FIELD_IGNORED},
-    {.key = "scrape_classic_histograms", .kind = SCRAPE_FIELD_IGNORED},
-    {.key = "always_scrape_classic_histograms", .kind = SCRAPE_FIELD_IGNORED},
-    {.key = "scrape_native_histograms", .kind = SCRAPE_FIELD_IGNORED},
-    {.key = "native_histogram_bucket_limit", .kind = SCRAPE_FIELD_IGNORED},
-    {.key = "native_histogram_min_bucket_factor", .kind = SCRAPE_FIELD_IGNORED},
     {.key = "metric_name_validation_scheme", .kind = SCRAPE_FIELD_IGNORED},
     {.key = "metric_name_escaping_scheme", .kind = SCRAPE_FIELD_IGNORED},
     {.key = "enable_compression", .kind = SCRAPE_FIELD_IGNORED},
@@ -185,7 +180,8 @@ static enum nx_err check_job(struct scrape_reader *reader, const yaml_node_t *no
     if (strcmp(job->scheme, "http") != 0 && strcmp(job->scheme, "https") != 0)
         return scrape_yaml_refuse(yaml, node, "scheme: expected http or https, got \"%.50s\"",
                                   job->scheme);
-    return scrape_http_finish(reader, node, &job->http);
+    enum nx_err err = scrape_form_finish(reader, job);
+    return err ? err : scrape_http_finish(reader, node, &job->http);
 }
 
 static enum nx_err read_job(struct scrape_reader *reader, const yaml_node_t *node)
@@ -267,6 +263,7 @@ static enum nx_err read_external_labels(struct scrape_yaml *yaml, const yaml_nod
 }
 
 static const struct scrape_field global_fields[] = {
+    SCRAPE_FORM_FIELDS,
     {.key = "scrape_interval", .kind = SCRAPE_FIELD_DURATION, .offset = FIELD(interval_ms)},
     {.key = "scrape_timeout", .kind = SCRAPE_FIELD_DURATION, .offset = FIELD(timeout_ms)},
     {.key = "external_labels", .kind = SCRAPE_FIELD_READ, .read = read_external_labels},
@@ -338,6 +335,7 @@ static enum nx_err read_root(struct scrape_reader *reader, const yaml_node_t *ro
         .metrics_path = "/metrics",
         .scheme = "http",
         .honor_timestamps = true,
+        .histogram_max_schema = SCRAPE_SCHEMA_ANY,
         .http = {.follow_redirects = true},
     };
     enum nx_err err =

@@ -51,6 +51,18 @@ struct scrape_param {
     size_t count;
 };
 
+/* What a target is asked for, as Prometheus's scrape_protocols name them. */
+enum scrape_protocol {
+    SCRAPE_PROTOBUF,
+    SCRAPE_OPENMETRICS_1_0_0,
+    SCRAPE_OPENMETRICS_0_0_1,
+    SCRAPE_TEXT_1_0_0,
+    SCRAPE_TEXT_0_0_4,
+    SCRAPE_PROTOCOLS
+};
+
+#define SCRAPE_SCHEMA_ANY 9 /* above all schemas that are kept */
+
 struct scrape_job {
     const char *name;
     int64_t interval_ms;
@@ -63,6 +75,12 @@ struct scrape_job {
     bool honor_timestamps;
     bool track_timestamps_staleness;
     bool extra_metrics;
+    enum scrape_protocol protocols[SCRAPE_PROTOCOLS]; /* the one liked best first */
+    size_t protocol_count;
+    const char *accept;           /* the header that asks for them */
+    bool native_histograms;       /* where protobuf has them */
+    bool classic_histograms_too;  /* beside native ones */
+    int32_t histogram_max_schema; /* SCRAPE_SCHEMA_ANY: as exposed */
     /* 0: none */
     int64_t sample_limit;
     int64_t target_limit;
@@ -71,6 +89,7 @@ struct scrape_job {
     int64_t label_value_length_limit;
     int64_t body_size_limit;
     int64_t keep_dropped_targets;
+    int64_t histogram_bucket_limit;
     struct scrape_http http;
     struct nx_relabel *relabel;        /* NULL: none */
     struct nx_relabel *metric_relabel; /* NULL: none */

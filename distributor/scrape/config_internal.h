@@ -2,6 +2,8 @@
 #ifndef DIST_SCRAPE_CONFIG_INTERNAL_H
 #define DIST_SCRAPE_CONFIG_INTERNAL_H
 
+#include <stddef.h>
+
 #include "distributor/scrape/config.h"
 #include "distributor/scrape/yaml.h"
 
@@ -18,6 +20,31 @@ extern const struct scrape_field scrape_http_fields[SCRAPE_HTTP_FIELDS];
 /* Checks what was read and makes paths absolute. */
 enum nx_err scrape_http_finish(struct scrape_reader *reader, const yaml_node_t *node,
                                struct scrape_http *http) NX_WARN_UNUSED;
+
+/* --- config_form.c: what targets are asked for, in a job or for all of them --- */
+#define SCRAPE_JOB_FIELD(name) offsetof(struct scrape_job, name)
+#define SCRAPE_FORM_FIELDS                                                                 \
+    {.key = "scrape_protocols", .kind = SCRAPE_FIELD_READ, .read = scrape_read_protocols}, \
+        {.key = "scrape_native_histograms",                                                \
+         .kind = SCRAPE_FIELD_BOOL,                                                        \
+         .offset = SCRAPE_JOB_FIELD(native_histograms)},                                   \
+        {.key = "always_scrape_classic_histograms",                                        \
+         .kind = SCRAPE_FIELD_BOOL,                                                        \
+         .offset = SCRAPE_JOB_FIELD(classic_histograms_too)},                              \
+        {.key = "scrape_classic_histograms",                                               \
+         .kind = SCRAPE_FIELD_BOOL,                                                        \
+         .offset = SCRAPE_JOB_FIELD(classic_histograms_too)},                              \
+        {.key = "native_histogram_bucket_limit",                                           \
+         .kind = SCRAPE_FIELD_COUNT,                                                       \
+         .offset = SCRAPE_JOB_FIELD(histogram_bucket_limit)},                              \
+    {                                                                                      \
+        .key = "native_histogram_min_bucket_factor", .kind = SCRAPE_FIELD_READ,            \
+        .read = scrape_read_bucket_factor                                                  \
+    }
+enum nx_err scrape_read_protocols(struct scrape_yaml *yaml, const yaml_node_t *node, void *job);
+enum nx_err scrape_read_bucket_factor(struct scrape_yaml *yaml, const yaml_node_t *node, void *job);
+/* Sets the protocols where the file does not say, and makes the header. */
+enum nx_err scrape_form_finish(struct scrape_reader *reader, struct scrape_job *job) NX_WARN_UNUSED;
 
 /* --- config_sd.c --- */
 /* Appends the entries of a *_sd_configs list, or static_configs, to the job. */

@@ -7,12 +7,11 @@
 #include "common/base/alloc.h"
 #include "common/base/owner.h"
 #include "distributor/receive/exposition.h"
+#include "distributor/receive/headers.h"
+#include "distributor/receive/metric_family.h"
 #include "distributor/scrape/report.h"
 #include "distributor/scrape/scrape_internal.h"
 
-#define ACCEPT                                                                               \
-    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;" \
-    "q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 #define METADATA_EVERY_MS 600000
 #define FAMILIES_BYTES_MAX ((size_t)8 << 20)
 
@@ -234,12 +233,27 @@ static void judge(struct scrape_loop *loop, struct outcome *outcome)
     (void)err;
 }
 
-static bool is_open_metrics(struct nx_http_call *call)
+/* By what the target says that it is; text where it says nothing that is known. */
+static enum nx_err decode_body(const struct scrape_loop *loop, const struct outcome *outcome,
+                               const struct dist_decode_limits *limits, struct dist_batch *batch,
+                               struct nx_fail *fail)
 {
-    const char *type = nx_http_call_header(call, "Content-Type");
-    struct nx_view text = nx_view_trim(nx_view_of(type ? type : ""));
-    text.len = nx_view_find(text, ';');
-    return nx_view_eq_nocase(nx_view_trim(text), NX_VIEW("application/openmetrics-text"));
+    const struct scrape_job *job = loop->target->job;
+    const char *type = nx_http_call_header(outcome->response->call, "Content-Type");
+    struct nx_view media = dist_header_media(nx_view_of(type ? type : ""));
+    struct nx_view body = nx_view_make(batch->body, batch->body_len);
+    if (nx_view_eq_nocase(media, NX_VIEW("application/vnd.google.protobuf"))) {
+        struct dist_metric_families options = {.native_histograms = job->native_histograms,
+                                               .classic_too = job->classic_histograms_too,
+                                               .default_ms = SCRAPE_NO_TIMESTAMP,
+                                               .limits = limits};
+        return dist_metric_families_decode(&options, body, batch, fail);
+    }
+    struct dist_exposition options = {
+        .open_metrics = nx_view_eq_nocase(media, NX_VIEW("application/openmetrics-text")),
+        .default_ms = SCRAPE_NO_TIMESTAMP,
+        .limits = limits};
+    return dist_exposition_decode(&options, body, batch, fail);
 }
 
 static enum nx_err decode(struct scrape_loop *loop, const struct outcome *outcome,
@@ -252,9 +266,6 @@ static enum nx_err decode(struct scrape_loop *loop, const struct outcome *outcom
     struct dist_decode_limits limits = {.max_series = (size_t)tenant.max.max_series_per_request,
                                         .max_samples = (size_t)tenant.max.max_samples_per_request};
     dist_limits_release(&tenant);
-    struct dist_exposition options = {.open_metrics = is_open_metrics(outcome->response->call),
-                                      .default_ms = SCRAPE_NO_TIMESTAMP,
-                                      .limits = &limits};
     struct nx_view body = outcome->response->body;
     batch->body = nx_alloc(body.len);
     if (!batch->body)
@@ -262,7 +273,7 @@ static enum nx_err decode(struct scrape_loop *loop, const struct outcome *outcom
     memcpy(batch->body, body.ptr, body.len);
     batch->body_len = body.len;
     batch->arena.max_bytes = (size_t)deps->settings->max_decoded_bytes * MEMORY_PER_BODY_BYTE;
-    return dist_exposition_decode(&options, nx_view_make(batch->body, body.len), batch, fail);
+    return decode_body(loop, outcome, &limits, batch, fail);
 }
 
 /* Fills the batch with the samples of the answer. On failure there is nothing to store of it. */
@@ -358,7 +369,7 @@ static void scrape(struct scrape_loop *loop)
     const struct scrape_target *target = loop->target;
     struct scrape_call call = {.url = target->url,
                                .http = &target->job->http,
-                               .accept = ACCEPT,
+                               .accept = target->job->accept,
                                .timeout_ms = target->timeout_ms,
                                .max_body_bytes = max_body(loop),
                                .tell_timeout = true,

@@ -11,6 +11,7 @@
 #include "common/base/alloc.h"
 #include "common/base/quote.h"
 #include "common/chunk/sample.h"
+#include "distributor/receive/histogram_buckets.h"
 #include "distributor/receive/plain_labels.h"
 
 #define EXPORTED_PREFIX NX_VIEW("exported_")
@@ -25,6 +26,7 @@ struct entry {
     uint32_t label_count;
     bool current, previous; /* tracked in this scrape, in the last one */
     bool orphan;            /* made by rules that no longer hold */
+    bool histogram;         /* its last sample was one */
     uint64_t seen;          /* the scrape that last had it */
     uint64_t final_hash;    /* of `labels` */
 };
@@ -406,7 +408,9 @@ static enum nx_err learn(struct taking *t, struct nx_hash128 key, const struct n
 static void set_times(const struct taking *t, const struct dist_series *series, bool *explicit_time)
 {
     struct dist_batch *batch = t->batch;
-    int64_t *at = &batch->timestamps[series->first_sample];
+    int64_t *at = series->histogram_count > 0
+                      ? &batch->histograms[series->first_histogram].timestamp
+                      : &batch->timestamps[series->first_sample];
     *explicit_time = *at != SCRAPE_NO_TIMESTAMP && t->rules->job->honor_timestamps;
     if (!*explicit_time)
         *at = t->rules->at_ms;
@@ -420,10 +424,31 @@ static void set_times(const struct taking *t, const struct dist_series *series, 
 static void count_against_limit(struct taking *t, const struct dist_series *series)
 {
     int64_t limit = t->rules->job->sample_limit;
-    uint64_t bits = t->batch->value_bits[series->first_sample];
-    if (limit == 0 || bits == NX_STALE_NAN_BITS)
+    if (limit == 0)
+        return;
+    bool stale =
+        series->histogram_count > 0
+            ? nx_histogram_is_stale(t->batch->histograms[series->first_histogram].histogram)
+            : t->batch->value_bits[series->first_sample] == NX_STALE_NAN_BITS;
+    if (stale)
         return;
     t->over_limit |= ++t->limited > (size_t)limit;
+}
+
+/* The resolution that the job asks for, and its limit of buckets. */
+static enum nx_err limit_histogram(struct taking *t, const struct dist_series *series)
+{
+    const struct scrape_job *job = t->rules->job;
+    struct nx_histogram *h = t->batch->histograms[series->first_histogram].histogram;
+    enum nx_err err = NX_OK;
+    if (job->histogram_max_schema < SCRAPE_SCHEMA_ANY)
+        err = dist_histogram_limit_schema(&t->batch->arena, h, job->histogram_max_schema);
+    if (!err && job->histogram_bucket_limit > 0)
+        err =
+            dist_histogram_limit_buckets(&t->batch->arena, h, (size_t)job->histogram_bucket_limit);
+    if (err == NX_ERR_LIMIT)
+        return nx_fail_set(t->fail, NX_ERR_INVALID, "histogram bucket limit exceeded");
+    return err;
 }
 
 /* *stored: the sample stays in the batch. */
@@ -447,8 +472,13 @@ static enum nx_err take_series(struct taking *t, struct dist_series *series, boo
         return err;
     bool again = known && entry->seen == t->cache->scrape;
     entry->seen = t->cache->scrape;
+    entry->histogram = series->histogram_count > 0;
     if (!entry->labels)
         return NX_OK;
+    if (entry->histogram)
+        err = limit_histogram(t, series);
+    if (err)
+        return err;
     set_times(t, series, &explicit_time);
     bool duplicate = again && !explicit_time;
     if (!duplicate)
@@ -472,7 +502,7 @@ enum nx_err scrape_samples_take(struct scrape_cache *cache, const struct scrape_
     enum nx_err err = NX_OK;
     for (size_t i = 0; i < batch->series_count && !err; i++) {
         bool stored = false;
-        if (batch->series[i].sample_count == 0)
+        if (batch->series[i].sample_count == 0 && batch->series[i].histogram_count == 0)
             continue; /* the line at which decoding failed */
         err = take_series(&t, &batch->series[i], &stored);
         if (!err && stored)
@@ -486,6 +516,24 @@ enum nx_err scrape_samples_take(struct scrape_cache *cache, const struct scrape_
 
 /* --- staleness --- */
 
+static enum nx_err add_stale_histogram(struct dist_series *series, int64_t at_ms,
+                                       struct dist_batch *batch)
+{
+    struct dist_histogram *row = NULL;
+    struct nx_histogram *h = nx_arena_calloc(&batch->arena, 1, sizeof *h);
+    if (!h)
+        return NX_ERR_NOMEM;
+    enum nx_err err = dist_batch_add_histogram(batch, &row);
+    if (err)
+        return err;
+    h->integer = true;
+    h->sum = nx_double_from_bits(NX_STALE_NAN_BITS);
+    row->timestamp = at_ms;
+    row->histogram = h;
+    series->histogram_count = 1;
+    return NX_OK;
+}
+
 static enum nx_err add_marker(const struct entry *entry, int64_t at_ms, struct dist_batch *batch)
 {
     struct dist_series *series = NULL;
@@ -497,6 +545,8 @@ static enum nx_err add_marker(const struct entry *entry, int64_t at_ms, struct d
     series->first_sample = (uint32_t)batch->sample_count;
     series->first_histogram = (uint32_t)batch->histogram_count;
     series->first_exemplar = (uint32_t)batch->exemplar_count;
+    if (entry->histogram)
+        return add_stale_histogram(series, at_ms, batch);
     series->sample_count = 1;
     return dist_batch_add_sample(batch, at_ms, NX_STALE_NAN_BITS);
 }

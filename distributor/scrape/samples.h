@@ -37,10 +37,10 @@ bool scrape_cache_has_series(const struct scrape_cache *cache);
  * stale what it no longer makes. */
 void scrape_cache_change_rules(struct scrape_cache *cache);
 
-/* Rewrites a batch as decoded by dist_exposition_decode: final labels, timestamps, dropped samples
- * taken out. NX_ERR_INVALID with Prometheus's text where a limit is passed or a label set is no
- * good: nothing of the batch is to be stored then. The counts are right in both cases.
- * NX_ERR_NOMEM.
+/* Rewrites a batch as decoded by dist_exposition_decode or dist_metric_families_decode: final
+ * labels, timestamps, dropped samples taken out. NX_ERR_INVALID with Prometheus's text where a
+ * limit is passed or a label set is no good: nothing of the batch is to be stored then. The counts
+ * are right in both cases. NX_ERR_NOMEM.
  */
 enum nx_err scrape_samples_take(struct scrape_cache *cache, const struct scrape_rules *rules,
                                 struct dist_batch *batch, struct scrape_counts *counts,

@@ -7,9 +7,11 @@
 
 #include "common/base/alloc.h"
 #include "common/base/owner.h"
+#include "common/ring/ring.h"
 #include "distributor/scrape/scrape_internal.h"
 
 #define TICK_MS 500
+#define BEGIN_WAIT_MS 10000
 
 enum { LANE_THREADS = 2, LANE_CAPACITY = 4096 };
 
@@ -132,7 +134,7 @@ static void build_done(struct nx_job *job)
 
 static void begin_build(struct dist_scrape *scrape)
 {
-    if (!scrape->dirty || scrape->building || !scrape->started || scrape->stopping)
+    if (!scrape->dirty || scrape->building || !scrape->may_begin || scrape->stopping)
         return;
     struct scrape_builder *builder = nx_calloc(1, sizeof *builder);
     if (!builder)
@@ -157,9 +159,26 @@ void scrape_touch(struct dist_scrape *scrape)
     scrape->dirty = true;
 }
 
+/* A scrape that nobody can store is lost, so the first ones wait until so many ingesters have
+ * answered that no partition lacks a majority; but no longer than a dead one is waited for. */
+static bool ingesters_answer(const struct dist_scrape *scrape)
+{
+    struct nx_ring_view *view = nx_ring_acquire(scrape->deps.ring);
+    size_t heard = 0, spare = 0;
+    if (!view)
+        return false;
+    for (size_t i = 0; i < view->member_count; i++)
+        heard += view->members[i].healthy && view->members[i].incarnation != 0;
+    spare = view->rf - nx_ring_write_quorum(view);
+    bool enough = heard + spare >= view->member_count && heard > 0;
+    nx_ring_release(view);
+    return enough || scrape_mono_ms(scrape) - scrape->began_ms >= BEGIN_WAIT_MS;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct dist_scrape *scrape = timer->data;
+    scrape->may_begin = scrape->may_begin || ingesters_answer(scrape);
     scrape_sources_tick(scrape);
     scrape_peers_tick(scrape);
     begin_build(scrape);
@@ -177,6 +196,7 @@ void dist_scrape_start(struct dist_scrape *scrape)
     }
     scrape->started = true;
     scrape->dirty = true;
+    scrape->began_ms = scrape_mono_ms(scrape);
     scrape->tick.data = scrape;
     int err = uv_timer_init(loop, &scrape->tick);
     assert(err == 0); /* neither call can fail with a callback given */

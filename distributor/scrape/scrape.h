@@ -23,7 +23,8 @@ struct dist_scrape_deps {
     struct nx_overrides *overrides; /* may be NULL */
     struct dist_rates *rates;
     struct nx_workers *workers;
-    struct nx_http_server *http;          /* for the API's pages; NULL: somebody else serves them */
+    struct nx_http_server *http; /* for the API's pages; NULL: somebody else serves them */
+    struct nx_ring *ring;
     struct nx_rpc_server *rpc;            /* for peers and queriers; may be NULL */
     struct nx_rpc_client *const *clients; /* one a worker */
     struct dist_pusher *const *pushers;   /* one a worker */

@@ -150,6 +150,8 @@ struct dist_scrape {
     bool dirty;                      /* a new plan is due */
     bool started;
     bool stopping;
+    bool may_begin;   /* ingesters are there; scrapes can be stored */
+    int64_t began_ms; /* monotonic: the first tick */
     uv_timer_t tick;
     bool tick_open;
     size_t open_shards;

@@ -48,7 +48,7 @@ static size_t count_samples(const struct dist_batch *batch)
     size_t samples = 0;
     for (size_t i = 0; i < batch->series_count; i++)
         if (!batch->series[i].refused)
-            samples += batch->series[i].sample_count;
+            samples += (size_t)batch->series[i].sample_count + batch->series[i].histogram_count;
     return samples;
 }
 

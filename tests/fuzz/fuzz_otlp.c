@@ -1,45 +1,11 @@
-/* OTLP requests: what is accepted goes through resolving twice, so that the second time the series
- * cache answers. */
-#include <stdlib.h>
-
-#include "distributor/receive/stream.h"
-#include "distributor/resolve.h"
+/* OTLP requests. */
+#include "tests/fuzz/take_stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct dist_limits tenant_limits = {.max = {.max_label_names = 64,
-                                                         .max_label_name_bytes = 1024,
-                                                         .max_label_value_bytes = 8192,
-                                                         .creation_grace_ms = 600000}};
-static const struct dist_decode_limits limits = {.max_series = 10000, .max_samples = 10000};
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct dist_headers headers = {.content_type = NX_VIEW("")};
-    struct dist_intake intake = {.message = nx_view_make(data, size), .limits = &limits};
-    struct dist_form form;
-    struct dist_cache *cache = NULL;
-    struct dist_batch batch;
-    if (dist_otlp_metrics.negotiate(&headers, &form, NULL) || dist_cache_new(1 << 16, &cache))
-        return 0;
-    struct dist_resolver resolver = {.limits = &tenant_limits,
-                                     .cache = cache,
-                                     .tenant = NX_VIEW("fuzz"),
-                                     .now_ms = INT64_C(1700000000000)};
-    dist_batch_init(&batch);
-    for (int i = 0; i < 2; i++) {
-        struct dist_refusals refusals = {.samples = 0};
-        dist_batch_clear(&batch, 1 << 20);
-        batch.arena.max_bytes = 1 << 24;
-        if (form.decode(&intake, &batch, NULL) || dist_resolve(&resolver, &batch, &refusals, NULL))
-            break;
-        for (size_t k = 0; k < batch.series_count; k++) {
-            struct dist_series *series = &batch.series[k];
-            if (!series->refused && dist_resolve_canonical(&batch, series))
-                abort();
-        }
-    }
-    dist_batch_release(&batch);
-    dist_cache_free(cache);
+    fuzz_take_stream(&dist_otlp_metrics, NX_VIEW(""), NX_VIEW(""), NX_VIEW(""),
+                     nx_view_make(data, size));
     return 0;
 }

@@ -26,7 +26,7 @@ def load_protos():
     """The generated Python module of proto/remote.proto; remote_write_v2_pb2 and otlp_metrics_pb2 are its neighbours."""
     out = BUILD / "python"
     out.mkdir(parents=True, exist_ok=True)
-    schemas = [str(ROOT / "proto" / name) for name in ("remote.proto", "remote_write_v2.proto", "otlp_metrics.proto")]
+    schemas = [str(ROOT / "proto" / name) for name in ("remote.proto", "remote_write_v2.proto", "otlp_metrics.proto", "metrics.proto")]
     subprocess.run(["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", *schemas], check=True)
     if str(out) not in sys.path:
         sys.path.insert(0, str(out))

@@ -1,3 +1,4 @@
+#include "distributor/receive/histogram_buckets.h"
 #include "distributor/receive/histogram_proto.h"
 
 #include <math.h>
@@ -8,7 +9,8 @@
 static enum nx_err decode(struct nx_buf *message, struct nx_arena *arena, int64_t *t,
                           struct nx_histogram **h, struct nx_fail *fail)
 {
-    enum nx_err err = dist_histogram_decode(nx_buf_view(message), arena, t, h, fail);
+    enum nx_err err = dist_histogram_decode(&dist_histogram_remote_write, nx_buf_view(message),
+                                            arena, t, h, fail);
     nx_buf_release(message);
     return err;
 }

@@ -134,7 +134,7 @@ static void every_key_of_a_job_is_read(void **state)
 
 #define JOB "scrape_configs:\n- job_name: a\n"
 
-static const struct {
+<<<<<<< HEAD static const struct {
     const char *text;
     const char *refusal;
 } mistakes[] = {
@@ -172,12 +172,83 @@ static const struct {
      "global scrape timeout greater than scrape interval"},
     {"global: {external_labels: {'a-b': c}}\n", "is not a valid label name"},
 };
+=======
+static void forms_are_asked_for_as_the_job_says(void **state)
+{
+    (void)state;
+    struct scrape_config *config =
+        read_good("global: {scrape_native_histograms: true, native_histogram_bucket_limit: 9}\n"
+                  "scrape_configs:\n- job_name: a\n- {job_name: b, scrape_native_histograms: false,"
+                  " native_histogram_min_bucket_factor: 1.1, scrape_classic_histograms: true}\n"
+                  "- {job_name: c, scrape_protocols: [PrometheusText0.0.4, PrometheusProto]}\n");
+    const struct scrape_job *a = &config->jobs[0], *b = &config->jobs[1], *c = &config->jobs[2];
+    assert_true(a->native_histograms && !a->classic_histograms_too);
+    assert_int_equal(a->protocol_count, SCRAPE_PROTOCOLS);
+    assert_int_equal(a->protocols[0], SCRAPE_PROTOBUF);
+    assert_int_equal(a->histogram_bucket_limit, 9);
+    assert_int_equal(a->histogram_max_schema, SCRAPE_SCHEMA_ANY);
+    assert_true(!b->native_histograms && b->classic_histograms_too);
+    assert_int_equal(b->protocols[0], SCRAPE_OPENMETRICS_1_0_0);
+    assert_int_equal(b->protocol_count, SCRAPE_PROTOCOLS - 1);
+    assert_int_equal(b->histogram_max_schema, 2); /* the documentation's table */
+    assert_int_equal(c->protocol_count, 2);
+    assert_string_equal(c->accept, "text/plain;version=0.0.4;q=0.6,application/vnd.google.protobuf;"
+                                   "proto=io.prometheus.client.MetricFamily;encoding=delimited;"
+                                   "q=0.5,*/*;q=0.4");
+    scrape_config_drop(config);
+}
+>>>>>>> 441d8a8 (Scraping takes native histograms: protobuf exposition, as the job asks for it; a fuzz target for every way in and every reader of scraping; first scrapes wait for ingesters)
 
 static void mistakes_are_refused_with_their_line(void **state)
 {
     (void)state;
+<<<<<<< HEAD
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++)
         assert_refused(mistakes[i].text, mistakes[i].refusal);
+=======
+    assert_refused("a: b: c", "p.yml:1: not valid YAML");
+    assert_refused("scrape_configs:\n- scheme: http\n", "p.yml:2: job_name is empty");
+    assert_refused(JOB "  scrape_intervall: 1s\n", "p.yml:3: unknown key \"scrape_intervall\"");
+    assert_refused(JOB "  scheme: http\n  scheme: http\n", "p.yml:4: key \"scheme\" given twice");
+    assert_refused(JOB "  scheme: ftp\n", "scheme: expected http or https");
+    assert_refused(JOB "  scrape_interval: soon\n", "p.yml:3: scrape_interval: expected a dur");
+    assert_refused(JOB "  scrape_interval: 0s\n", "scrape_interval: expected a duration above 0");
+    assert_refused(JOB "  scrape_timeout: 2m\n", "scrape timeout greater than scrape interval");
+    assert_refused(JOB "- job_name: a\n",
+                   "p.yml:3: found multiple scrape configs with job name \"a\"");
+    assert_refused(JOB "  sample_limit: -1\n", "sample_limit: expected a whole number");
+    assert_refused(JOB "  body_size_limit: 3X\n", "body_size_limit: expected a size");
+    assert_refused(JOB "  scrape_protocols: [Proto]\n", "unknown scrape protocol Proto, supported");
+    assert_refused(JOB "  scrape_protocols: []\n", "scrape_protocols cannot be empty");
+    assert_refused(JOB "  scrape_protocols: [PrometheusProto, PrometheusProto]\n", "duplicated");
+    assert_refused(JOB "  native_histogram_min_bucket_factor: x\n", "expected a number");
+    assert_refused(JOB "  native_histogram_bucket_limit: -1\n", "expected a whole number");
+    assert_refused(JOB "  honor_labels: 1\n", "honor_labels: expected true or false");
+    assert_refused(JOB "  params: [a]\n", "params: expected a mapping");
+    assert_refused(JOB "  static_configs: {targets: [a]}\n", "expected a list");
+    assert_refused(JOB "  static_configs:\n  - targets: ['http://a/']\n",
+                   "p.yml:4: \"http://a/\" is not a valid hostname");
+    assert_refused(JOB "  static_configs: [{target: [a]}]\n", "unknown key \"target\"");
+    assert_refused(JOB "  file_sd_configs: [{files: [a.txt]}]\n",
+                   "is not valid for file discovery");
+    assert_refused(JOB "  file_sd_configs: [{files: ['*/a.json']}]\n", "is not valid for file");
+    assert_refused(JOB "  file_sd_configs: [{}]\n", "expected at least one path");
+    assert_refused(JOB "  http_sd_configs: [{url: x}]\n", "url: expected http(s)://");
+    assert_refused(JOB "  dns_sd_configs: [{names: [a], type: A}]\n", "a port is required");
+    assert_refused(JOB "  dns_sd_configs: [{names: [a], type: MX}]\n", "expected SRV, A or AAAA");
+    assert_refused(JOB "  consul_sd_configs: []\n", "unknown key \"consul_sd_configs\"");
+    assert_refused(JOB "  basic_auth: {username: a}\n  bearer_token: b\n",
+                   "at most one of basic_auth and authorization");
+    assert_refused(JOB "  basic_auth: {password: a, password_file: b}\n",
+                   "at most one of password");
+    assert_refused(JOB "  authorization: {type: Basic}\n", "use basic_auth");
+    assert_refused(JOB "  tls_config: {cert_file: a}\n", "cert_file and key_file go together");
+    assert_refused(JOB "  relabel_configs: [{action: burn}]\n", "p.yml:3");
+    assert_refused("global: {scrape_interval: 1s, scrape_timeout: 2s}\n",
+                   "global scrape timeout greater than scrape interval");
+    assert_refused("global: {external_labels: {'a-b': c}}\n", "is not a valid label name");
+    assert_refused("scrape_configs: 3\n", "expected a list");
+>>>>>>> 441d8a8 (Scraping takes native histograms: protobuf exposition, as the job asks for it; a fuzz target for every way in and every reader of scraping; first scrapes wait for ingesters)
 }
 
 static void json_groups_are_read_with_surrogate_pairs(void **state)
@@ -250,6 +321,7 @@ int main(void)
         cmocka_unit_test(global_settings_hold_for_jobs_wherever_they_stand),
         cmocka_unit_test(keys_of_other_parts_of_prometheus_are_listed),
         cmocka_unit_test(every_key_of_a_job_is_read),
+        cmocka_unit_test(forms_are_asked_for_as_the_job_says),
         cmocka_unit_test(mistakes_are_refused_with_their_line),
         cmocka_unit_test(json_groups_are_read_with_surrogate_pairs),
         cmocka_unit_test(failing_allocations_are_told_and_leak_nothing),
