@@ -134,7 +134,7 @@ static void every_key_of_a_job_is_read(void **state)
 
 #define JOB "scrape_configs:\n- job_name: a\n"
 
-<<<<<<< HEAD static const struct {
+static const struct {
     const char *text;
     const char *refusal;
 } mistakes[] = {
@@ -149,6 +149,11 @@ static void every_key_of_a_job_is_read(void **state)
     {JOB "- job_name: a\n", "p.yml:3: found multiple scrape configs with job name \"a\""},
     {JOB "  sample_limit: -1\n", "sample_limit: expected a whole number"},
     {JOB "  body_size_limit: 3X\n", "body_size_limit: expected a size"},
+    {JOB "  scrape_protocols: [Proto]\n", "unknown scrape protocol Proto, supported"},
+    {JOB "  scrape_protocols: []\n", "scrape_protocols cannot be empty"},
+    {JOB "  scrape_protocols: [PrometheusProto, PrometheusProto]\n", "duplicated protocol"},
+    {JOB "  native_histogram_min_bucket_factor: x\n", "expected a number"},
+    {JOB "  native_histogram_bucket_limit: -1\n", "expected a whole number"},
     {JOB "  honor_labels: 1\n", "honor_labels: expected true or false"},
     {JOB "  params: [a]\n", "params: expected a mapping"},
     {JOB "  static_configs: {targets: [a]}\n", "expected a list"},
@@ -172,7 +177,7 @@ static void every_key_of_a_job_is_read(void **state)
      "global scrape timeout greater than scrape interval"},
     {"global: {external_labels: {'a-b': c}}\n", "is not a valid label name"},
 };
-=======
+
 static void forms_are_asked_for_as_the_job_says(void **state)
 {
     (void)state;
@@ -197,58 +202,12 @@ static void forms_are_asked_for_as_the_job_says(void **state)
                                    "q=0.5,*/*;q=0.4");
     scrape_config_drop(config);
 }
->>>>>>> 441d8a8 (Scraping takes native histograms: protobuf exposition, as the job asks for it; a fuzz target for every way in and every reader of scraping; first scrapes wait for ingesters)
 
 static void mistakes_are_refused_with_their_line(void **state)
 {
     (void)state;
-<<<<<<< HEAD
     for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++)
         assert_refused(mistakes[i].text, mistakes[i].refusal);
-=======
-    assert_refused("a: b: c", "p.yml:1: not valid YAML");
-    assert_refused("scrape_configs:\n- scheme: http\n", "p.yml:2: job_name is empty");
-    assert_refused(JOB "  scrape_intervall: 1s\n", "p.yml:3: unknown key \"scrape_intervall\"");
-    assert_refused(JOB "  scheme: http\n  scheme: http\n", "p.yml:4: key \"scheme\" given twice");
-    assert_refused(JOB "  scheme: ftp\n", "scheme: expected http or https");
-    assert_refused(JOB "  scrape_interval: soon\n", "p.yml:3: scrape_interval: expected a dur");
-    assert_refused(JOB "  scrape_interval: 0s\n", "scrape_interval: expected a duration above 0");
-    assert_refused(JOB "  scrape_timeout: 2m\n", "scrape timeout greater than scrape interval");
-    assert_refused(JOB "- job_name: a\n",
-                   "p.yml:3: found multiple scrape configs with job name \"a\"");
-    assert_refused(JOB "  sample_limit: -1\n", "sample_limit: expected a whole number");
-    assert_refused(JOB "  body_size_limit: 3X\n", "body_size_limit: expected a size");
-    assert_refused(JOB "  scrape_protocols: [Proto]\n", "unknown scrape protocol Proto, supported");
-    assert_refused(JOB "  scrape_protocols: []\n", "scrape_protocols cannot be empty");
-    assert_refused(JOB "  scrape_protocols: [PrometheusProto, PrometheusProto]\n", "duplicated");
-    assert_refused(JOB "  native_histogram_min_bucket_factor: x\n", "expected a number");
-    assert_refused(JOB "  native_histogram_bucket_limit: -1\n", "expected a whole number");
-    assert_refused(JOB "  honor_labels: 1\n", "honor_labels: expected true or false");
-    assert_refused(JOB "  params: [a]\n", "params: expected a mapping");
-    assert_refused(JOB "  static_configs: {targets: [a]}\n", "expected a list");
-    assert_refused(JOB "  static_configs:\n  - targets: ['http://a/']\n",
-                   "p.yml:4: \"http://a/\" is not a valid hostname");
-    assert_refused(JOB "  static_configs: [{target: [a]}]\n", "unknown key \"target\"");
-    assert_refused(JOB "  file_sd_configs: [{files: [a.txt]}]\n",
-                   "is not valid for file discovery");
-    assert_refused(JOB "  file_sd_configs: [{files: ['*/a.json']}]\n", "is not valid for file");
-    assert_refused(JOB "  file_sd_configs: [{}]\n", "expected at least one path");
-    assert_refused(JOB "  http_sd_configs: [{url: x}]\n", "url: expected http(s)://");
-    assert_refused(JOB "  dns_sd_configs: [{names: [a], type: A}]\n", "a port is required");
-    assert_refused(JOB "  dns_sd_configs: [{names: [a], type: MX}]\n", "expected SRV, A or AAAA");
-    assert_refused(JOB "  consul_sd_configs: []\n", "unknown key \"consul_sd_configs\"");
-    assert_refused(JOB "  basic_auth: {username: a}\n  bearer_token: b\n",
-                   "at most one of basic_auth and authorization");
-    assert_refused(JOB "  basic_auth: {password: a, password_file: b}\n",
-                   "at most one of password");
-    assert_refused(JOB "  authorization: {type: Basic}\n", "use basic_auth");
-    assert_refused(JOB "  tls_config: {cert_file: a}\n", "cert_file and key_file go together");
-    assert_refused(JOB "  relabel_configs: [{action: burn}]\n", "p.yml:3");
-    assert_refused("global: {scrape_interval: 1s, scrape_timeout: 2s}\n",
-                   "global scrape timeout greater than scrape interval");
-    assert_refused("global: {external_labels: {'a-b': c}}\n", "is not a valid label name");
-    assert_refused("scrape_configs: 3\n", "expected a list");
->>>>>>> 441d8a8 (Scraping takes native histograms: protobuf exposition, as the job asks for it; a fuzz target for every way in and every reader of scraping; first scrapes wait for ingesters)
 }
 
 static void json_groups_are_read_with_surrogate_pairs(void **state)
