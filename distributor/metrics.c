@@ -7,7 +7,7 @@ enum { STATUS_COUNT = sizeof status_numbers / sizeof status_numbers[0] };
 
 static const char *const kinds[] = {"float", "histogram", "exemplar", "metadata", NULL};
 static const char *const leg_outcomes[] = {"stored", "refused", "failed", "timeout", NULL};
-static const char *const row_labels[] = {"with", "without", "unknown", NULL};
+static const char *const row_labels[] = {"with", "without", "number", "unknown", NULL};
 static const char *const skips[] = {"unhealthy", "no_owner", "overloaded", NULL};
 static const char *const claims[] = {"elected", "not_elected", "failed", NULL};
 static const char *const lookups[] = {"hit", "miss", NULL};
@@ -80,13 +80,14 @@ static const struct nx_metric_desc descs[DIST_METRIC_COUNT] = {
                                   .values = leg_outcomes,
                                   .buckets = seconds_buckets,
                                   .bucket_count = SECONDS_BUCKETS},
-    [DIST_METRIC_PUSH_ROWS] =
-        {.kind = NX_COUNTER,
-         .name = "narthex_distributor_push_series_total",
-         .help =
-             "Series rows pushed to ingesters with and without labels, and answered as unknown.",
-         .label = "labels",
-         .values = row_labels},
+    [DIST_METRIC_PUSH_ROWS] = {.kind = NX_COUNTER,
+                               .name = "narthex_distributor_push_series_total",
+                               .help =
+                                   "Series rows pushed to ingesters with labels, without (by their "
+                                   "id), and by the number "
+                                   "that the ingester gave them; and those answered as unknown.",
+                               .label = "labels",
+                               .values = row_labels},
     [DIST_METRIC_PUSH_SKIPPED] = {.kind = NX_COUNTER,
                                   .name = "narthex_distributor_push_skipped_total",
                                   .help = "Parts of pushes not sent, by reason.",
@@ -95,6 +96,10 @@ static const struct nx_metric_desc descs[DIST_METRIC_COUNT] = {
     [DIST_METRIC_PUSH_BYTES] = {.kind = NX_COUNTER,
                                 .name = "narthex_distributor_push_bytes_total",
                                 .help = "Bytes of pushes sent to ingesters."},
+    [DIST_METRIC_PUSH_SAMPLES] = {.kind = NX_COUNTER,
+                                  .name = "narthex_distributor_push_samples_total",
+                                  .help = "Samples and histograms of pushes sent to ingesters, "
+                                          "each copy counted."},
     [DIST_METRIC_CACHE_REQUESTS] = {.kind = NX_COUNTER,
                                     .name = "narthex_distributor_series_cache_requests_total",
                                     .help = "Look-ups in the series cache.",

@@ -26,7 +26,7 @@ struct dist_row_refusal {
     struct nx_view text;
 };
 
-/* The call to one ingester: at most two, the second one for rows it did not know. */
+/* The call to one ingester: at most three, each for the rows that the one before did not know. */
 struct dist_leg {
     struct dist_push *push;
     const struct nx_member *member; /* of push->view */
@@ -36,12 +36,17 @@ struct dist_leg {
     uint16_t life;
     struct dist_load *load;
     size_t charged_bytes;
-    uint32_t *rows; /* ascending; series rows, then metadata rows */
+    /* Series rows that go by their ids, those that go by their numbers, metadata rows. */
+    uint32_t *rows;
     size_t row_count;
     size_t series_count;
-    bool *with_labels; /* a series row */
+    size_t by_id;      /* of the series rows, as last sent */
+    bool *with_labels; /* a row by id */
     bool any_labels;
-    bool resent;
+    uint32_t *numbers;  /* a series row; 0: by id. NULL: none has one */
+    unsigned tries;     /* forms that are through: by number, by id as the cache has it, labels */
+    bool needs_numbers; /* some row by id could have one */
+    size_t samples;     /* and histograms, as last sent */
     uint64_t started_ns;
 };
 
@@ -69,6 +74,14 @@ struct dist_push {
 
 /* Finds rows and owners. Owners that cannot be asked have voted when it returns. */
 enum nx_err dist_push_route(struct dist_push *push) NX_WARN_UNUSED;
+
+/* --- push_form.c: how each row is sent --- */
+/* By number, by id or with labels; brings the rows in that order. NX_ERR_NOMEM. */
+enum nx_err dist_leg_choose_forms(struct dist_leg *leg) NX_WARN_UNUSED;
+/* What the answer says of row i of the leg: `life` knows it, by that number (0: none said). */
+void dist_leg_learn(struct dist_leg *leg, size_t i, uint16_t life, uint32_t number);
+/* The life does not know row i in the form in which it was sent. */
+void dist_leg_unlearn(struct dist_leg *leg, size_t i, uint16_t life);
 
 /* Sends the leg; its end, also at once, is told by dist_push_leg_ended. */
 void dist_leg_start(struct dist_leg *leg);

@@ -1,15 +1,17 @@
-/* A leg sends its rows, with labels where this life of the ingester has not confirmed the series.
- * Rows answered as `unknown` (an ingester that lost its disk, or dropped an idle series) are sent
- * once more with labels; the others have voted by then. The batch may have been given back while
- * the leg waited (push.c): then there is nothing to send again, and nothing is learnt from the
- * answer. */
+/* A leg sends its rows, each in the shortest form that this life of the ingester has confirmed
+ * (push_form.c). Rows answered as `unknown` (a number that is another's by now, an ingester that
+ * lost its disk or dropped an idle series) are sent again in the next longer form, labels at last;
+ * the others have voted by then. The batch may have been given back while the leg waited (push.c):
+ * then there is nothing to send again, and nothing is learnt from the answer. */
 #include <assert.h>
 
 #include "distributor/push_internal.h"
 #include "distributor/push_message.h"
 
-enum { PUSH_RPC_MAX_ANSWER_BYTES = 16 << 20 };
+enum { PUSH_RPC_MAX_ANSWER_BYTES = 16 << 20, MAX_TRIES = 3 };
+/* An ingester of a release before numbers has the first alone, and would not see rows by number. */
 static const char push_method[] = "push";
+static const char numbered_method[] = "push_numbered";
 
 static void vote_all(struct dist_leg *leg, enum dist_vote vote)
 {
@@ -43,48 +45,10 @@ static void observe(const struct dist_leg *leg, enum dist_leg_outcome outcome)
 
 /* --- sending --- */
 
-static void mark_unconfirmed(struct dist_leg *leg)
-{
-    struct dist_cache *cache = leg->push->pusher->options.cache;
-    bool all = leg->resent || !cache;
-    if (!all)
-        dist_cache_read_begin(cache);
-    for (size_t i = 0; i < leg->series_count; i++) {
-        const struct dist_series *series = dist_push_series(leg->push, leg->rows[i]);
-        leg->with_labels[i] =
-            all || !dist_cache_knows(cache, series->cache_ref, series->cache_key, leg->life);
-    }
-    if (!all)
-        dist_cache_read_end(cache);
-}
-
-static enum nx_err choose_labels(struct dist_leg *leg)
-{
-    struct dist_push *push = leg->push;
-    struct dist_pusher *pusher = push->pusher;
-    size_t with = 0;
-    mark_unconfirmed(leg);
-    for (size_t i = 0; i < leg->series_count; i++) {
-        struct dist_series *series = dist_push_series(push, leg->rows[i]);
-        if (!leg->with_labels[i])
-            continue;
-        with++;
-        enum nx_err err = dist_resolve_canonical(push->request.batch, series);
-        if (err)
-            return err;
-    }
-    leg->any_labels = with > 0;
-    nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_ROWS, DIST_ROWS_WITH_LABELS,
-                  (double)with);
-    nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_ROWS, DIST_ROWS_WITHOUT_LABELS,
-                  (double)(leg->series_count - with));
-    return NX_OK;
-}
-
 static enum nx_err encode(struct dist_leg *leg, struct nx_buf *body)
 {
     struct dist_push *push = leg->push;
-    enum nx_err err = choose_labels(leg);
+    enum nx_err err = dist_leg_choose_forms(leg);
     if (err)
         return err;
     uint32_t *items = nx_arena_array(&push->arena, leg->row_count, sizeof *items);
@@ -95,14 +59,17 @@ static enum nx_err encode(struct dist_leg *leg, struct nx_buf *body)
     struct dist_push_part part = {.tenant = push->request.tenant,
                                   .batch = push->request.batch,
                                   .series = items,
-                                  .series_count = leg->series_count,
+                                  .series_count = leg->by_id,
                                   .with_labels = leg->with_labels,
                                   .any_labels = leg->any_labels,
+                                  .want_numbers = leg->needs_numbers,
+                                  .numbered = items + leg->by_id,
+                                  .numbers = leg->numbers + leg->by_id,
+                                  .numbered_count = leg->series_count - leg->by_id,
                                   .metadata = items + leg->series_count,
                                   .metadata_count = leg->row_count - leg->series_count,
                                   .incarnation = leg->incarnation};
-    dist_push_encode(body, &part);
-    return nx_buf_err(body);
+    return dist_push_encode(body, &part, &push->arena);
 }
 
 static void on_answer(void *user, const struct nx_rpc_result *result);
@@ -124,7 +91,8 @@ static enum nx_err send_body(struct dist_leg *leg, struct nx_buf *body)
     leg->charged_bytes = bytes;
     leg->started_ns = now;
     struct nx_rpc_call_options call = {.address = leg->member->address,
-                                       .method = push_method,
+                                       .method = leg->by_id < leg->series_count ? numbered_method
+                                                                                : push_method,
                                        .body = body,
                                        .timeout_ms = left_ms,
                                        .max_frame_bytes = PUSH_RPC_MAX_ANSWER_BYTES,
@@ -136,6 +104,7 @@ static enum nx_err send_body(struct dist_leg *leg, struct nx_buf *body)
         leg->charged_bytes = 0;
     } else {
         nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_BYTES, 0, (double)bytes);
+        nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_SAMPLES, 0, (double)leg->samples);
     }
     return err;
 }
@@ -191,29 +160,20 @@ static bool mark_rows(struct dist_leg *leg, const Narthex__PushResponse *answer,
     return true;
 }
 
-static void learn(struct dist_leg *leg, size_t i, uint16_t life, bool known)
-{
-    struct dist_cache *cache = leg->push->pusher->options.cache;
-    if (!cache || !leg->push->request.batch || i >= leg->series_count)
-        return;
-    const struct dist_series *series = dist_push_series(leg->push, leg->rows[i]);
-    if (known && (leg->with_labels[i] || life != leg->life))
-        dist_cache_confirm(cache, series->cache_ref, series->cache_key, life);
-    else if (!known)
-        dist_cache_forget(cache, series->cache_ref, series->cache_key, life);
-}
-
 /* Rows that are known vote; the others stay in the leg, and their number is returned. */
-static size_t settle_rows(struct dist_leg *leg, const uint8_t *marks, uint16_t life)
+static size_t settle_rows(struct dist_leg *leg, const Narthex__PushResponse *answer,
+                          const uint8_t *marks, uint16_t life)
 {
     size_t left = 0;
     for (size_t i = 0; i < leg->row_count; i++) {
-        learn(leg, i, life, marks[i] != MARK_UNKNOWN);
-        if (marks[i] == MARK_UNKNOWN)
+        if (marks[i] == MARK_UNKNOWN) {
+            dist_leg_unlearn(leg, i, life);
             leg->rows[left++] = leg->rows[i];
-        else
-            dist_quorum_vote(&leg->push->quorum, leg->rows[i], leg->position,
-                             marks[i] == MARK_REFUSED ? DIST_VOTE_REFUSED : DIST_VOTE_STORED);
+            continue;
+        }
+        dist_leg_learn(leg, i, life, i < answer->n_numbers ? answer->numbers[i] : 0);
+        dist_quorum_vote(&leg->push->quorum, leg->rows[i], leg->position,
+                         marks[i] == MARK_REFUSED ? DIST_VOTE_REFUSED : DIST_VOTE_STORED);
     }
     leg->row_count = left;
     leg->series_count = left;
@@ -230,7 +190,7 @@ static void take_answer(struct dist_leg *leg, const Narthex__PushResponse *answe
         return;
     }
     uint16_t life = dist_peers_life(&pusher->peers, leg->name_hash, answer->incarnation);
-    size_t unknown = settle_rows(leg, marks, life);
+    size_t unknown = settle_rows(leg, answer, marks, life);
     if (unknown == 0) {
         dist_push_leg_ended(push);
         return;
@@ -238,14 +198,25 @@ static void take_answer(struct dist_leg *leg, const Narthex__PushResponse *answe
     nx_metric_add(pusher->options.metrics, DIST_METRIC_PUSH_ROWS, DIST_ROWS_UNKNOWN,
                   (double)unknown);
     dist_push_leg_continues(push);
-    if (leg->resent || !push->request.batch) {
+    if (++leg->tries >= MAX_TRIES || !push->request.batch) {
         fail_leg(leg, NX_ERR_UNKNOWN_SERIES, "series unknown to the ingester");
         return;
     }
-    leg->resent = true;
     leg->life = life;
     leg->incarnation = answer->incarnation;
     dist_leg_start(leg);
+}
+
+/* The ingester is one of a release before numbers by now. */
+static bool send_without_numbers(struct dist_leg *leg)
+{
+    if (leg->by_id == leg->series_count || !leg->push->request.batch)
+        return false;
+    for (size_t i = leg->by_id; i < leg->series_count; i++)
+        dist_leg_unlearn(leg, i, leg->life);
+    leg->tries = 1;
+    dist_leg_start(leg);
+    return true;
 }
 
 static void on_answer(void *user, const struct nx_rpc_result *result)
@@ -253,6 +224,8 @@ static void on_answer(void *user, const struct nx_rpc_result *result)
     struct dist_leg *leg = user;
     dist_load_discharge(leg->load, leg->charged_bytes);
     leg->charged_bytes = 0;
+    if (result->err == NX_ERR_METHOD && send_without_numbers(leg))
+        return;
     if (result->err) {
         observe(leg, result->err == NX_ERR_TIMEOUT ? DIST_LEG_TIMEOUT : DIST_LEG_FAILED);
         fail_leg(leg, result->err,
@@ -260,7 +233,7 @@ static void on_answer(void *user, const struct nx_rpc_result *result)
         return;
     }
     Narthex__PushResponse *answer = NULL;
-    enum nx_err err = dist_push_answer_read(result->body, leg->series_count, &answer);
+    enum nx_err err = dist_push_answer_read(result->body, leg->series_count, leg->by_id, &answer);
     if (err) {
         observe(leg, DIST_LEG_FAILED);
         fail_leg(leg, err, "the answer is not a PushResponse to what was sent");

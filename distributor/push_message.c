@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
+#include "common/chunk/push_columns.h"
 
 enum {
     FIELD_TENANT = 1,
@@ -18,6 +19,8 @@ enum {
     FIELD_METADATA = 9,
     FIELD_INCARNATION = 10,
     FIELD_EXEMPLARS_NEED_SERIES = 11,
+    FIELD_NUMBERED = 12,
+    FIELD_WANT_NUMBERS = 13,
 };
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2 };
@@ -145,6 +148,70 @@ static void encode_samples(struct nx_buf *out, const struct dist_push_part *part
     out->len += count * 8;
 }
 
+/* --- rows by number --- */
+
+static enum nx_err columns_new(struct nx_push_columns *columns, size_t rows, size_t samples,
+                               struct nx_arena *arena)
+{
+    columns->offsets = nx_arena_array(arena, rows + 1, sizeof *columns->offsets);
+    columns->ends = nx_arena_array(arena, rows, sizeof *columns->ends);
+    columns->checks = nx_arena_array(arena, rows, sizeof *columns->checks);
+    columns->times = nx_arena_array(arena, samples, sizeof *columns->times);
+    columns->bits = nx_arena_array(arena, samples, sizeof *columns->bits);
+    return columns->offsets && columns->ends && columns->checks && columns->times && columns->bits
+               ? NX_OK
+               : NX_ERR_NOMEM;
+}
+
+static size_t gather_row(const struct dist_batch *batch, const struct dist_series *s,
+                         struct nx_push_columns *columns, size_t at)
+{
+    for (uint32_t k = 0; k < s->sample_count; k++) {
+        columns->times[at + k] = batch->timestamps[s->first_sample + k];
+        columns->bits[at + k] = batch->value_bits[s->first_sample + k];
+    }
+    return at + s->sample_count;
+}
+
+/* Each series is looked at once: they lie all over the batch. */
+static void gather(const struct dist_push_part *part, struct nx_push_columns *columns)
+{
+    size_t row = 0, at = 0;
+    for (size_t bunch = 0; bunch < columns->bunches; bunch++) {
+        uint64_t check = 0;
+        for (; row < columns->ends[bunch]; row++) {
+            const struct dist_series *s = &part->batch->series[part->numbered[row]];
+            columns->offsets[row] = (uint32_t)at;
+            at = gather_row(part->batch, s, columns, at);
+            check = nx_push_check(check, s->id);
+        }
+        columns->checks[bunch] = check;
+    }
+    columns->offsets[row] = (uint32_t)at;
+}
+
+static enum nx_err encode_numbered(struct nx_buf *out, const struct dist_push_part *part,
+                                   struct nx_arena *scratch)
+{
+    struct nx_push_columns columns = {.rows = part->numbered_count, .numbers = part->numbers};
+    size_t samples = 0;
+    for (size_t i = 0; i < part->numbered_count; i++)
+        samples += part->batch->series[part->numbered[i]].sample_count;
+    struct nx_buf bytes;
+    nx_buf_init(&bytes, SIZE_MAX);
+    enum nx_err err = columns_new(&columns, columns.rows, samples, scratch);
+    if (!err) {
+        nx_push_cut(&columns);
+        gather(part, &columns);
+        nx_push_columns_put(&bytes, &columns);
+        err = nx_buf_err(&bytes);
+    }
+    if (!err)
+        put_bytes(out, FIELD_NUMBERED, nx_buf_view(&bytes));
+    nx_buf_release(&bytes);
+    return err;
+}
+
 static size_t varint_field_size(uint64_t v)
 {
     return v ? 1 + varint_size(v) : 0; /* fields below 16 have a tag of one byte */
@@ -192,8 +259,10 @@ static void encode_metadata(struct nx_buf *out, const struct dist_metadata *m)
     put_text(out, 4, m->unit);
 }
 
-void dist_push_encode(struct nx_buf *out, const struct dist_push_part *part)
+enum nx_err dist_push_encode(struct nx_buf *out, const struct dist_push_part *part,
+                             struct nx_arena *scratch)
 {
+    enum nx_err err = NX_OK;
     const struct dist_batch *batch = part->batch;
     put_text(out, FIELD_TENANT, part->tenant);
     if (part->series_count > 0) {
@@ -212,6 +281,10 @@ void dist_push_encode(struct nx_buf *out, const struct dist_push_part *part)
         encode_metadata(out, &batch->metadata[part->metadata[i]]);
     put_varint(out, FIELD_INCARNATION, part->incarnation);
     put_varint(out, FIELD_EXEMPLARS_NEED_SERIES, batch->strict_exemplars);
+    if (part->numbered_count > 0)
+        err = encode_numbered(out, part, scratch);
+    put_varint(out, FIELD_WANT_NUMBERS, part->want_numbers && part->series_count > 0);
+    return err ? err : nx_buf_err(out);
 }
 
 /* --- the answer --- */
@@ -233,14 +306,15 @@ static ProtobufCAllocator allocator(void)
     return (ProtobufCAllocator){.alloc = allocate, .free = release, .allocator_data = NULL};
 }
 
-enum nx_err dist_push_answer_read(struct nx_view body, size_t rows, Narthex__PushResponse **out)
+enum nx_err dist_push_answer_read(struct nx_view body, size_t rows, size_t by_id,
+                                  Narthex__PushResponse **out)
 {
     ProtobufCAllocator memory = allocator();
     Narthex__PushResponse *answer =
         narthex__push_response__unpack(&memory, body.len, (const uint8_t *)(const void *)body.ptr);
     if (!answer)
         return NX_ERR_CORRUPT;
-    bool sound = true;
+    bool sound = answer->n_numbers == 0 || answer->n_numbers == by_id;
     for (size_t i = 0; i < answer->n_unknown; i++)
         sound = sound && answer->unknown[i] < rows;
     for (size_t i = 0; i < answer->n_refused; i++)

@@ -113,7 +113,8 @@ static enum nx_err make_leg(struct dist_push *push, size_t member, size_t rows,
                              .load = peer->load};
     leg->rows = nx_arena_array(&push->arena, rows, sizeof *leg->rows);
     leg->with_labels = nx_arena_array(&push->arena, rows, sizeof *leg->with_labels);
-    return leg->rows && leg->with_labels ? NX_OK : NX_ERR_NOMEM;
+    leg->numbers = nx_arena_array(&push->arena, rows, sizeof *leg->numbers);
+    return leg->rows && leg->with_labels && leg->numbers ? NX_OK : NX_ERR_NOMEM;
 }
 
 static enum nx_err make_legs(struct dist_push *push, const uint32_t *rows_of,

@@ -5,7 +5,8 @@
  *
  * The lives that know a series are the same for all series of a partition, so an entry holds the
  * number of a set of lives, and the sets are kept once. When their numbers run out, confirmations
- * begin anew. */
+ * begin anew. A page has a column of numbers for each place in those sets that one of its entries
+ * has had a number at: one column where a series has one owner. */
 #include "distributor/series_cache.h"
 
 #include <assert.h>
@@ -32,16 +33,23 @@ struct life_set {
 enum {
     /* An index slot is 8 bytes, and the index is at least 2/3 full. */
     INDEX_BYTES_PER_ENTRY = 12,
+    NUMBERS_BYTES_PER_ENTRY = 12, /* of three owners */
     MIN_ENTRIES = 64,
     PAGE_ENTRIES = 256,
     MAX_SETS = UINT16_MAX
 };
 
+struct page {
+    struct entry *entries;
+    uint32_t *numbers[DIST_CACHE_LIVES]; /* NULL: none there yet */
+};
+
 struct dist_cache {
     pthread_rwlock_t lock;
     struct nx_index index;
-    struct entry **pages;
+    struct page *pages;
     size_t page_count, page_capacity;
+    size_t number_columns;
     size_t count;
     size_t max_count;
     size_t hand;
@@ -74,7 +82,8 @@ enum nx_err dist_cache_new(size_t max_bytes, struct dist_cache **out)
         nx_free(cache);
         return NX_ERR_NOMEM;
     }
-    size_t count = max_bytes / (sizeof(struct entry) + INDEX_BYTES_PER_ENTRY);
+    size_t count =
+        max_bytes / (sizeof(struct entry) + INDEX_BYTES_PER_ENTRY + NUMBERS_BYTES_PER_ENTRY);
     if (count < MIN_ENTRIES)
         count = MIN_ENTRIES;
     cache->max_count = count < DIST_NO_REF ? count : DIST_NO_REF - 1;
@@ -86,8 +95,11 @@ void dist_cache_free(struct dist_cache *cache)
 {
     if (!cache)
         return;
-    for (size_t i = 0; i < cache->page_count; i++)
-        nx_free(cache->pages[i]);
+    for (size_t i = 0; i < cache->page_count; i++) {
+        nx_free(cache->pages[i].entries);
+        for (size_t k = 0; k < DIST_CACHE_LIVES; k++)
+            nx_free(cache->pages[i].numbers[k]);
+    }
     nx_free(cache->pages);
     nx_free(cache->sets);
     nx_index_release(&cache->index);
@@ -113,7 +125,7 @@ void dist_cache_read_end(struct dist_cache *cache)
 
 static struct entry *entry_at(const struct dist_cache *cache, size_t ref)
 {
-    return &cache->pages[ref / PAGE_ENTRIES][ref % PAGE_ENTRIES];
+    return &cache->pages[ref / PAGE_ENTRIES].entries[ref % PAGE_ENTRIES];
 }
 
 static bool entry_is(uint32_t ref, const void *key, const void *user)
@@ -166,22 +178,37 @@ static size_t find_life(const struct life_set *set, uint16_t life)
     return i;
 }
 
+/* The place of the life's number of an entry; NULL where the page has no column for it. */
+static uint32_t *number_at(const struct dist_cache *cache, uint32_t ref, size_t slot)
+{
+    uint32_t *column = cache->pages[ref / PAGE_ENTRIES].numbers[slot];
+    return column ? &column[ref % PAGE_ENTRIES] : NULL;
+}
+
 bool dist_cache_knows(const struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
-                      uint16_t life)
+                      uint16_t life, uint32_t *number)
 {
     const struct entry *entry = entry_of(cache, ref, key);
-    return life && entry && find_life(&cache->sets[entry->lives], life) < DIST_CACHE_LIVES;
+    if (!life || !entry)
+        return false;
+    size_t slot = find_life(&cache->sets[entry->lives], life);
+    if (slot == DIST_CACHE_LIVES)
+        return false;
+    if (number) {
+        const uint32_t *at = number_at(cache, ref, slot);
+        *number = at ? *at : 0;
+    }
+    return true;
 }
 
 /* --- entries that come and go --- */
 
 static bool add_page(struct dist_cache *cache)
 {
-    if (nx_grow(&cache->pages, &cache->page_capacity, cache->page_count + 1,
-                sizeof(struct entry *)))
+    if (nx_grow(&cache->pages, &cache->page_capacity, cache->page_count + 1, sizeof *cache->pages))
         return false;
-    struct entry *page = nx_alloc_array(PAGE_ENTRIES, sizeof *page);
-    if (!page)
+    struct page page = {.entries = nx_alloc_array(PAGE_ENTRIES, sizeof *page.entries)};
+    if (!page.entries)
         return false;
     cache->pages[cache->page_count++] = page;
     return true;
@@ -256,6 +283,28 @@ static void forget_all(struct dist_cache *cache)
     (void)err;
 }
 
+/* Without memory for the column the series has no number. */
+static void set_number(struct dist_cache *cache, uint32_t ref, size_t slot, uint32_t number)
+{
+    uint32_t **column = &cache->pages[ref / PAGE_ENTRIES].numbers[slot];
+    if (!*column && number) {
+        *column = nx_calloc(PAGE_ENTRIES, sizeof **column);
+        cache->number_columns += *column != NULL;
+    }
+    if (*column)
+        (*column)[ref % PAGE_ENTRIES] = number;
+}
+
+/* The life at `slot` leaves: those behind it move up. */
+static void drop_number(struct dist_cache *cache, uint32_t ref, size_t slot)
+{
+    for (; slot + 1 < DIST_CACHE_LIVES; slot++) {
+        const uint32_t *next = number_at(cache, ref, slot + 1);
+        set_number(cache, ref, slot, next ? *next : 0);
+    }
+    set_number(cache, ref, slot, 0);
+}
+
 /* Gives the entry the set of those lives; without memory it keeps its own. */
 static void set_lives(struct dist_cache *cache, struct entry *entry, const struct life_set *set)
 {
@@ -277,22 +326,45 @@ static void set_lives(struct dist_cache *cache, struct entry *entry, const struc
     entry->lives = (uint16_t)found;
 }
 
-void dist_cache_confirm(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
-                        uint16_t life)
+static void confirm(struct dist_cache *cache, uint32_t ref, struct entry *entry, uint16_t life,
+                    uint32_t number)
 {
-    pthread_rwlock_wrlock(&cache->lock);
-    struct entry *entry = entry_of(cache, ref, key);
-    if (life && entry && find_life(&cache->sets[entry->lives], life) == DIST_CACHE_LIVES) {
+    size_t slot = find_life(&cache->sets[entry->lives], life);
+    if (slot == DIST_CACHE_LIVES) {
         struct life_set set = cache->sets[entry->lives];
-        size_t slot = find_life(&set, 0);
+        slot = find_life(&set, 0);
         if (slot == DIST_CACHE_LIVES) {
             /* the oldest is a life that has ended, or an owner that was */
             memmove(&set.lives[0], &set.lives[1], sizeof set.lives - sizeof set.lives[0]);
+            drop_number(cache, ref, 0);
             slot = DIST_CACHE_LIVES - 1;
         }
         set.lives[slot] = life;
         set_lives(cache, entry, &set);
+        /* the set is another where it was full, or there was no memory */
+        slot = find_life(&cache->sets[entry->lives], life);
     }
+    if (slot < DIST_CACHE_LIVES)
+        set_number(cache, ref, slot, number);
+}
+
+void dist_cache_confirm(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
+                        uint16_t life, uint32_t number)
+{
+    pthread_rwlock_wrlock(&cache->lock);
+    struct entry *entry = entry_of(cache, ref, key);
+    if (life && entry)
+        confirm(cache, ref, entry, life, number);
+    pthread_rwlock_unlock(&cache->lock);
+}
+
+void dist_cache_forget_number(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
+                              uint16_t life, uint32_t number)
+{
+    uint32_t kept;
+    pthread_rwlock_wrlock(&cache->lock);
+    if (dist_cache_knows(cache, ref, key, life, &kept) && kept == number)
+        set_number(cache, ref, find_life(&cache->sets[entry_at(cache, ref)->lives], life), 0);
     pthread_rwlock_unlock(&cache->lock);
 }
 
@@ -306,6 +378,7 @@ void dist_cache_forget(struct dist_cache *cache, uint32_t ref, struct nx_hash128
         memmove(&set.lives[slot], &set.lives[slot + 1],
                 (DIST_CACHE_LIVES - 1 - slot) * sizeof set.lives[0]);
         set.lives[DIST_CACHE_LIVES - 1] = 0;
+        drop_number(cache, ref, slot);
         entry->lives = 0; /* also where there is no memory for the smaller set */
         set_lives(cache, entry, &set);
     }
@@ -325,7 +398,8 @@ struct dist_cache_stats dist_cache_stats(struct dist_cache *cache)
     struct dist_cache_stats stats = {
         .series = cache->count,
         .bytes = sizeof *cache + cache->page_count * PAGE_ENTRIES * sizeof(struct entry) +
-                 cache->page_capacity * sizeof(struct entry *) +
+                 cache->page_capacity * sizeof *cache->pages +
+                 cache->number_columns * PAGE_ENTRIES * sizeof(uint32_t) +
                  cache->set_capacity * sizeof(struct life_set) +
                  nx_index_memory_bytes(&cache->index) + nx_index_memory_bytes(&cache->set_index),
         .evictions = cache->evictions};

@@ -8,6 +8,9 @@
  * probability of 10^-13. Only labels that passed validation are put in. Bounded by bytes: at the
  * cap the entry that was not used lately makes room (CLOCK).
  *
+ * Beside each confirmation lies the number that the ingester has given the series, if it did; a
+ * number that has become another's is noticed by the ingester (push_columns.h), not here.
+ *
  * Any thread. Looking up takes the shared lock once for many series (dist_cache_read_begin);
  * changing takes the other one, call by call, which happens while series are new. */
 #ifndef DIST_SERIES_CACHE_H
@@ -41,15 +44,22 @@ uint32_t dist_cache_find(struct dist_cache *cache, struct nx_hash128 key);
 void dist_cache_prefetch_slot(const struct dist_cache *cache, struct nx_hash128 key);
 void dist_cache_prefetch_entry(const struct dist_cache *cache, struct nx_hash128 key);
 struct nx_series_id dist_cache_id(const struct dist_cache *cache, uint32_t ref);
+/* Whether the life has confirmed the series; `*number` (may be NULL) is the one it gave it, 0:
+ * none. */
 bool dist_cache_knows(const struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
-                      uint16_t life);
+                      uint16_t life, uint32_t *number);
 
 /* --- not between them --- */
 /* The reference of the key's entry, made where there is none. DIST_NO_REF where there is no
  * memory. */
 uint32_t dist_cache_insert(struct dist_cache *cache, struct nx_hash128 key, struct nx_series_id id);
+/* `number`: by which the life knows the series (push_columns.h); 0: it gave none, or no longer has
+ * the one it gave. */
 void dist_cache_confirm(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
-                        uint16_t life);
+                        uint16_t life, uint32_t number);
+/* The number alone, where it still is that one. */
+void dist_cache_forget_number(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
+                              uint16_t life, uint32_t number);
 void dist_cache_forget(struct dist_cache *cache, uint32_t ref, struct nx_hash128 key,
                        uint16_t life);
 /* Forgets every confirmation (the numbers of lives begin anew). */

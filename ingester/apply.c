@@ -29,98 +29,6 @@ void ing_store_release(struct ing_store *store)
     nx_free(store->exemplars);
 }
 
-/* --- the batch --- */
-
-static enum nx_err read_ids(struct ing_batch *batch, struct nx_arena *arena)
-{
-    const ProtobufCBinaryData *bytes = &batch->request->series_ids;
-    struct nx_cursor cur = nx_cursor_of(nx_view_make(bytes->data, bytes->len));
-    batch->ids = nx_arena_array(arena, batch->rows, sizeof *batch->ids);
-    batch->sample_offsets = nx_arena_array(arena, batch->rows + 1, sizeof *batch->sample_offsets);
-    if (!batch->ids || !batch->sample_offsets)
-        return NX_ERR_NOMEM;
-    uint64_t offset = 0;
-    for (size_t i = 0; i < batch->rows; i++) {
-        batch->ids[i] = nx_series_id_read(&cur);
-        batch->sample_offsets[i] = (uint32_t)offset;
-        offset += batch->request->sample_counts[i];
-        if (offset > batch->request->n_timestamps)
-            return NX_ERR_INVALID;
-    }
-    batch->sample_offsets[batch->rows] = (uint32_t)offset;
-    return offset == batch->request->n_timestamps ? NX_OK : NX_ERR_INVALID;
-}
-
-static enum nx_err chains_new(const struct ing_batch *batch, struct nx_arena *arena, size_t count,
-                              uint32_t **first, uint32_t **next)
-{
-    *first = nx_arena_array(arena, batch->rows, sizeof **first);
-    *next = nx_arena_array(arena, count, sizeof **next);
-    if (!*first || !*next)
-        return NX_ERR_NOMEM;
-    for (size_t i = 0; i < batch->rows; i++)
-        (*first)[i] = ING_ROW_NONE;
-    return NX_OK;
-}
-
-/* Backwards, so that the chains are in the order of the message. */
-static enum nx_err chain_rows(struct ing_batch *batch, struct nx_arena *arena)
-{
-    const Narthex__PushRequest *request = batch->request;
-    enum nx_err err;
-    if (request->n_histograms > 0) {
-        err = chains_new(batch, arena, request->n_histograms, &batch->first_histogram,
-                         &batch->next_histogram);
-        if (err != NX_OK)
-            return err;
-    }
-    for (size_t i = request->n_histograms; i-- > 0;) {
-        uint32_t row = request->histograms[i]->series;
-        if (row >= batch->rows)
-            return NX_ERR_INVALID;
-        batch->next_histogram[i] = batch->first_histogram[row];
-        batch->first_histogram[row] = (uint32_t)i;
-    }
-    if (request->n_exemplars > 0) {
-        err = chains_new(batch, arena, request->n_exemplars, &batch->first_exemplar,
-                         &batch->next_exemplar);
-        if (err != NX_OK)
-            return err;
-    }
-    for (size_t i = request->n_exemplars; i-- > 0;) {
-        uint32_t row = request->exemplars[i]->series;
-        if (row >= batch->rows)
-            return NX_ERR_INVALID;
-        batch->next_exemplar[i] = batch->first_exemplar[row];
-        batch->first_exemplar[row] = (uint32_t)i;
-    }
-    return NX_OK;
-}
-
-enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *request,
-                           struct nx_arena *arena, struct nx_fail *fail)
-{
-    *batch = (struct ing_batch){.request = request,
-                                .tenant = nx_view_of(request->tenant),
-                                .rows = request->series_ids.len / NX_SERIES_ID_BYTES};
-    if (batch->tenant.len == 0)
-        return nx_fail_set(fail, NX_ERR_INVALID, "push: no tenant");
-    if (request->series_ids.len % NX_SERIES_ID_BYTES != 0 || batch->rows >= ING_ROW_NONE ||
-        (request->n_labels != batch->rows && request->n_labels != 0) ||
-        request->n_sample_counts != batch->rows || request->n_timestamps != request->n_value_bits ||
-        request->n_timestamps >= UINT32_MAX || request->n_histograms >= ING_ROW_NONE ||
-        request->n_exemplars >= ING_ROW_NONE)
-        return nx_fail_set(fail, NX_ERR_INVALID, "push: columns differ in length");
-    enum nx_err err = read_ids(batch, arena);
-    if (err == NX_ERR_INVALID)
-        return nx_fail_set(fail, err, "push: sample counts do not add up to the samples");
-    if (err == NX_OK)
-        err = chain_rows(batch, arena);
-    if (err == NX_ERR_INVALID)
-        return nx_fail_set(fail, err, "push: a histogram or exemplar of a row that is not there");
-    return err;
-}
-
 /* --- room --- */
 
 static size_t exemplars_bound(const struct ing_store *store, const struct ing_batch *batch,
@@ -160,13 +68,25 @@ static size_t row_samples(const struct ing_batch *batch, uint32_t row)
     return batch->sample_offsets[row + 1] - batch->sample_offsets[row];
 }
 
+static uint32_t bunch_first(const struct nx_push_columns *columns, uint32_t bunch)
+{
+    return bunch > 0 ? columns->ends[bunch - 1] : 0;
+}
+
 struct room {
-    size_t bytes, samples, histograms, exemplars;
+    size_t rows, bytes, samples, histograms, exemplars;
 };
 
 static struct room room_of(const struct ing_store *store, const struct ing_part *part)
 {
-    struct room room = {0};
+    const struct nx_push_columns *numbered = &part->batch->numbered;
+    struct room room = {.rows = part->row_count};
+    for (size_t i = 0; i < part->bunch_count; i++) {
+        uint32_t first = bunch_first(numbered, part->bunches[i]);
+        uint32_t end = numbered->ends[part->bunches[i]];
+        room.rows += end - first;
+        room.samples += numbered->offsets[end] - numbered->offsets[first];
+    }
     for (size_t i = 0; i < part->row_count; i++) {
         uint32_t row = part->rows[i];
         room.samples += row_samples(part->batch, row);
@@ -207,8 +127,8 @@ static enum nx_err take_room(struct ing_store *store, struct ing_part *part)
                       sizeof *store->exemplars);
     if (err != NX_OK)
         return err;
-    part->unknown = nx_arena_array(part->arena, part->row_count, sizeof *part->unknown);
-    part->refused = nx_arena_array(part->arena, part->row_count, sizeof *part->refused);
+    part->unknown = nx_arena_array(part->arena, room.rows, sizeof *part->unknown);
+    part->refused = nx_arena_array(part->arena, room.rows, sizeof *part->refused);
     store->row_count = store->created_count = store->histogram_count = store->exemplar_count = 0;
     return part->unknown && part->refused ? NX_OK : NX_ERR_NOMEM;
 }
@@ -222,8 +142,11 @@ struct applier {
     uint64_t segment;
     int64_t now_ms;
     uint32_t row;
-    uint32_t ref;                    /* of the row's series, or ING_REF_NONE */
-    struct nx_labels labels;         /* of the row, where it brought some */
+    uint32_t ref;            /* of the row's series, or ING_REF_NONE */
+    struct nx_labels labels; /* of the row, where it brought some */
+    const int64_t *times;    /* the columns that have the row's samples, and where */
+    const uint64_t *bits;
+    uint32_t first_sample, end_sample;
     struct ing_refused_row *refused; /* the row's entry, once it has one */
     const char *limit_text;          /* of the tenant's limit that the row would pass, or NULL */
 };
@@ -349,12 +272,9 @@ static enum nx_err take_sample(struct applier *a, const struct nx_sample *sample
 
 static enum nx_err apply_floats(struct applier *a)
 {
-    const Narthex__PushRequest *request = a->batch->request;
     struct ing_store *store = a->store;
-    for (uint32_t i = a->batch->sample_offsets[a->row]; i < a->batch->sample_offsets[a->row + 1];
-         i++) {
-        struct nx_sample sample = {.t = request->timestamps[i],
-                                   .value = nx_double_from_bits(request->value_bits[i])};
+    for (uint32_t i = a->first_sample; i < a->end_sample; i++) {
+        struct nx_sample sample = {.t = a->times[i], .value = nx_double_from_bits(a->bits[i])};
         bool appended;
         enum nx_err err = take_sample(a, &sample, &appended);
         if (err == NX_ERR_NOMEM)
@@ -367,7 +287,7 @@ static enum nx_err apply_floats(struct applier *a)
         store->rows[store->row_count++] =
             (struct ing_sample_row){.log_ref = ing_head_series(store->head, a->ref)->log_ref,
                                     .t = sample.t,
-                                    .bits = request->value_bits[i]};
+                                    .bits = a->bits[i]};
     }
     return NX_OK;
 }
@@ -504,6 +424,10 @@ static enum nx_err apply_row(struct applier *a)
     enum nx_err err = NX_OK;
     a->refused = NULL;
     a->limit_text = NULL;
+    a->times = a->batch->request->timestamps;
+    a->bits = a->batch->request->value_bits;
+    a->first_sample = a->batch->sample_offsets[a->row];
+    a->end_sample = a->batch->sample_offsets[a->row + 1];
     if (!find_series(a, &err))
         return err;
     err = apply_floats(a);
@@ -642,7 +566,57 @@ static enum nx_err apply_bunch(struct applier *a, const uint32_t *rows, size_t c
         a->row = rows[i];
         a->ref = refs[i];
         err = apply_row(a);
+        if (a->batch->numbers && a->ref != ING_REF_NONE)
+            a->batch->numbers[a->row] = nx_number_of(a->part->shard, a->ref);
     }
+    return err;
+}
+
+/* --- rows by number --- */
+
+_Static_assert(NX_PUSH_BUNCH <= ING_HEAD_BUNCH, "the head looks at a bunch at once");
+
+static void bunch_is_unknown(const struct applier *a, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++)
+        a->part->unknown[a->part->unknown_count++] = (uint32_t)a->batch->rows + i;
+}
+
+/* Nothing of the bunch is taken before it is sure that its series are those the sender means. */
+static enum nx_err apply_numbered(struct applier *a, uint32_t tenant, uint32_t bunch)
+{
+    const struct nx_push_columns *columns = &a->batch->numbered;
+    uint32_t first = bunch_first(columns, bunch), end = columns->ends[bunch];
+    uint32_t refs[NX_PUSH_BUNCH];
+    for (uint32_t i = first; i < end; i++)
+        refs[i - first] = nx_number_slot(columns->numbers[i]);
+    if (nx_number_shard(columns->numbers[first]) != a->part->shard ||
+        !ing_head_are(a->store->head, tenant, refs, end - first, columns->checks[bunch])) {
+        bunch_is_unknown(a, first, end);
+        return NX_OK;
+    }
+    enum nx_err err = NX_OK;
+    a->times = columns->times;
+    a->bits = columns->bits;
+    for (uint32_t i = first; i < end && err == NX_OK; i++) {
+        a->row = (uint32_t)a->batch->rows + i;
+        a->ref = refs[i - first];
+        a->refused = NULL;
+        a->limit_text = NULL;
+        a->first_sample = columns->offsets[i];
+        a->end_sample = columns->offsets[i + 1];
+        err = apply_floats(a);
+    }
+    return err;
+}
+
+static enum nx_err apply_bunches(struct applier *a)
+{
+    /* of a tenant that is not there no slot is */
+    uint32_t tenant = ing_head_tenant_find(a->store->head, a->batch->tenant);
+    enum nx_err err = NX_OK;
+    for (size_t i = 0; i < a->part->bunch_count && err == NX_OK; i++)
+        err = apply_numbered(a, tenant, a->part->bunches[i]);
     return err;
 }
 
@@ -659,6 +633,8 @@ enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t s
         size_t left = part->row_count - i;
         err = apply_bunch(&a, part->rows + i, left < ING_HEAD_BUNCH ? left : ING_HEAD_BUNCH);
     }
+    if (err == NX_OK && part->bunch_count > 0)
+        err = apply_bunches(&a);
     store->head->options.rules.out_of_order_ms = out_of_order_ms;
     log_series(&a, nonce, log);
     log_samples(&a, nonce, log);

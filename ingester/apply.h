@@ -5,10 +5,10 @@
 #define ING_APPLY_H
 
 #include "ingester/head/head.h"
+#include "ingester/push_batch.h"
 #include "ingester/quota.h"
 #include "ingester/wal/book.h"
 #include "ingester/wal/record.h"
-#include "proto/internal.pb-c.h"
 
 /* What one shard keeps between pushes. */
 struct ing_store {
@@ -33,33 +33,6 @@ void ing_store_init(struct ing_store *store, struct ing_head *head, uint64_t nex
 /* The head is the caller's. */
 void ing_store_release(struct ing_store *store);
 
-#define ING_ROW_NONE UINT32_MAX
-
-/* A push taken apart: columns and per-row chains; read-only and shared by the shards. */
-struct ing_batch {
-    const Narthex__PushRequest *request;
-    struct nx_view tenant;
-    size_t rows;
-    struct nx_series_id *ids;
-    uint32_t *sample_offsets; /* rows + 1 */
-    uint32_t
-        *first_histogram; /* a row's first, ING_ROW_NONE where it has none; NULL where none has */
-    uint32_t *next_histogram;
-    uint32_t *first_exemplar;
-    uint32_t *next_exemplar;
-};
-/* Checks that the columns belong together; NX_ERR_INVALID with what does not. Memory of the arena.
- */
-enum nx_err ing_batch_init(struct ing_batch *batch, const Narthex__PushRequest *request,
-                           struct nx_arena *arena, struct nx_fail *fail) NX_WARN_UNUSED;
-static inline struct nx_view ing_batch_labels(const struct ing_batch *batch, uint32_t row)
-{
-    if (batch->request->n_labels == 0)
-        return (struct nx_view){0};
-    const ProtobufCBinaryData *bytes = &batch->request->labels[row];
-    return nx_view_make(bytes->data, bytes->len);
-}
-
 struct ing_refused_row {
     uint32_t row;
     uint32_t count;
@@ -71,10 +44,13 @@ struct ing_refused_row {
 /* The part of a batch that one shard gets, and what became of it. */
 struct ing_part {
     const struct ing_batch *batch;
+    uint32_t shard;
     struct ing_quota quota;
     bool limited; /* by `quota` */
     uint32_t *rows;
     size_t row_count;
+    uint32_t *bunches; /* of batch->numbered */
+    size_t bunch_count;
     uint32_t *metadata; /* positions in request->metadata */
     size_t metadata_count;
     struct nx_arena *arena; /* of this part alone: the results */

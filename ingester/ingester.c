@@ -64,6 +64,9 @@ static enum nx_err register_methods(struct ingester *ing)
     ing->budget.retry_after_s = 1;
     enum nx_err err = nx_rpc_server_method(ing->deps.rpc, "push", ing_push_handle, ing,
                                            PUSH_BODY_MAX, &ing->budget);
+    if (err == NX_OK)
+        err = nx_rpc_server_method(ing->deps.rpc, "push_numbered", ing_push_handle, ing,
+                                   PUSH_BODY_MAX, &ing->budget);
     for (size_t i = 0; i < sizeof methods / sizeof methods[0] && err == NX_OK; i++)
         err = nx_rpc_server_method(ing->deps.rpc, methods[i].name, methods[i].handle, ing, 1 << 20,
                                    NULL);

@@ -138,6 +138,8 @@ static enum nx_err answer_fill(struct push *push, struct answer *answer)
         unknown += push->parts[i].part.unknown_count;
         refused += push->parts[i].part.refused_count;
     }
+    message->numbers = push->batch.numbers;
+    message->n_numbers = push->batch.numbers ? push->batch.rows : 0;
     message->unknown = nx_arena_array(&push->pb.arena, unknown, sizeof *message->unknown);
     message->refused = nx_arena_array(&push->pb.arena, refused, sizeof(Narthex__Refusal *));
     answer->refusals = nx_arena_array(&push->pb.arena, refused, sizeof *answer->refusals);
@@ -179,6 +181,31 @@ static void push_done(struct ing_fan *fan)
     push_free(push);
 }
 
+/* Which shard gets which bunches; numbers of a shard that is not there go to one that will not know
+ * them. */
+static enum nx_err split_bunches(struct push *push)
+{
+    struct ingester *ing = push->ing;
+    const struct nx_push_columns *columns = &push->batch.numbered;
+    for (size_t i = 0; i < columns->bunches; i++) {
+        uint32_t number = columns->numbers[columns->ends[i] - 1];
+        push->parts[nx_number_shard(number) % ing->shard_count].part.bunch_count++;
+    }
+    for (uint32_t i = 0; i < ing->shard_count; i++) {
+        struct ing_part *part = &push->parts[i].part;
+        part->bunches = nx_arena_array(&push->pb.arena, part->bunch_count, sizeof *part->bunches);
+        if (!part->bunches)
+            return NX_ERR_NOMEM;
+        part->bunch_count = 0;
+    }
+    for (size_t i = 0; i < columns->bunches; i++) {
+        uint32_t number = columns->numbers[columns->ends[i] - 1];
+        struct ing_part *part = &push->parts[nx_number_shard(number) % ing->shard_count].part;
+        part->bunches[part->bunch_count++] = (uint32_t)i;
+    }
+    return NX_OK;
+}
+
 /* Which shard gets which rows. */
 static enum nx_err split(struct push *push)
 {
@@ -196,7 +223,11 @@ static enum nx_err split(struct push *push)
         nx_arena_init(&push->parts[i].arena, 0);
         push->parts[i].part.arena = &push->parts[i].arena;
         push->parts[i].part.batch = batch;
+        push->parts[i].part.shard = i;
     }
+    enum nx_err err = split_bunches(push);
+    if (err != NX_OK)
+        return err;
     for (size_t i = 0; i < entries; i++) {
         if (i < batch->rows) {
             shard_of[i] = ing_shard_of(ing, batch->ids[i])->index;
@@ -209,7 +240,8 @@ static enum nx_err split(struct push *push)
     }
     for (uint32_t i = 0; i < ing->shard_count; i++) {
         struct ing_part *part = &push->parts[i].part;
-        push->fan.slots[i].skip = part->row_count == 0 && part->metadata_count == 0;
+        push->fan.slots[i].skip =
+            part->row_count == 0 && part->metadata_count == 0 && part->bunch_count == 0;
         part->rows = nx_arena_array(arena, part->row_count, sizeof *part->rows);
         part->metadata = nx_arena_array(arena, part->metadata_count, sizeof *part->metadata);
         if (!part->rows || !part->metadata)

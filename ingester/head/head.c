@@ -6,6 +6,7 @@
 
 #include "common/base/alloc.h"
 #include "common/base/hash.h"
+#include "common/chunk/push_columns.h"
 #include "ingester/head/label_record.h"
 
 #define PAGE_SERIES 1024u
@@ -170,6 +171,29 @@ void ing_head_find_many(const struct ing_head *head, const struct nx_series_id *
         if (refs[i] != ING_REF_NONE)
             ing_series_prefetch(&head->pool, ing_head_series(head, refs[i]));
     }
+}
+
+bool ing_head_are(const struct ing_head *head, uint32_t tenant, const uint32_t *refs, size_t count,
+                  uint64_t check)
+{
+    assert(count <= ING_HEAD_BUNCH);
+    for (size_t i = 0; i < count; i++) {
+        if (refs[i] >= head->series_end)
+            return false;
+        prefetch_series(ing_head_series(head, refs[i]));
+    }
+    uint64_t sum = 0;
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        const struct ing_series *series = ing_head_series(head, refs[i]);
+        sum = nx_push_check(sum, series->id);
+        all = all && ing_series_live(series) && series->tenant == tenant;
+    }
+    if (!all || sum != check)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        ing_series_prefetch(&head->pool, ing_head_series(head, refs[i]));
+    return true;
 }
 
 /* A slot that is free; it is taken by advancing free_count or series_end. */

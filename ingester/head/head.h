@@ -99,6 +99,10 @@ uint32_t ing_head_find(const struct ing_head *head, struct nx_series_id id);
 #define ING_HEAD_BUNCH 32
 void ing_head_find_many(const struct ing_head *head, const struct nx_series_id *ids, size_t count,
                         uint32_t *refs);
+/* Whether the slots, up to ING_HEAD_BUNCH, hold series of the tenant whose ids give that sum
+ * (nx_push_check); fetches what an append to them touches. */
+bool ing_head_are(const struct ing_head *head, uint32_t tenant, const uint32_t *refs, size_t count,
+                  uint64_t check);
 /* Slots of series are stable; a freed one is not ing_series_live. */
 struct ing_series *ing_head_series(const struct ing_head *head, uint32_t ref);
 /* The caller has looked: there is no series with this id. NX_ERR_RATE_LIMITED at the process's

@@ -92,13 +92,13 @@ static void lives_that_run_out_begin_anew_and_nothing_is_confirmed(void **state)
     struct nx_hash128 key = {.hi = 1, .lo = 2};
     uint32_t ref = dist_cache_insert(cache, key, (struct nx_series_id){.hi = 3, .lo = 4});
     uint16_t first = dist_peers_life(&peers, 1, 1);
-    dist_cache_confirm(cache, ref, key, first);
+    dist_cache_confirm(cache, ref, key, first, 0);
     for (uint64_t incarnation = 2; incarnation <= UINT16_MAX; incarnation++)
         assert_int_equal(dist_peers_life(&peers, 1, incarnation), incarnation);
     assert_int_equal(dist_peers_life(&peers, 1, 1), first);
-    assert_true(dist_cache_knows(cache, ref, key, first));
+    assert_true(dist_cache_knows(cache, ref, key, first, NULL));
     assert_int_equal(dist_peers_life(&peers, 9, 9), 1);
-    assert_false(dist_cache_knows(cache, ref, key, first));
+    assert_false(dist_cache_knows(cache, ref, key, first, NULL));
     assert_int_equal(dist_peers_life(&peers, 9, 9), 1);
     dist_peers_release(&peers);
     dist_cache_free(cache);
