@@ -38,6 +38,7 @@ struct nx_ring_row {
     struct nx_health health;
     enum nx_member_state state;
     uint64_t settles_ns; /* ACTIVE since so little that others may not know; 0: long ago */
+    bool born;           /* it became so with the cluster: nobody knows it otherwise */
     uint64_t incarnation;
     struct nx_whole *whole; /* never NULL */
     uint64_t whole_version;

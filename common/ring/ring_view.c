@@ -47,18 +47,29 @@ static enum nx_placement_kind kind_of(const struct nx_ring *ring, size_t i, uint
     }
 }
 
+static bool was_heard(const struct nx_ring *ring, size_t i)
+{
+    return nx_ring_is_self(ring, i) || ring->rows[i].health.heard;
+}
+
 /* Where no member has been ACTIVE for longer the cluster has just been born, and nobody can have an
- * older picture of it that matters. */
-static void find_kinds(const struct nx_ring *ring, enum nx_placement_kind *kinds)
+ * older picture of it that matters. Who was ACTIVE then stays settled: the first one's time being
+ * over does not put the others in motion. */
+static void find_kinds(struct nx_ring *ring, enum nx_placement_kind *kinds)
 {
     uint64_t now_ns = nx_now_ns(ring->clock);
     bool any = false;
+    bool all_heard = true;
     for (size_t i = 0; i < ring->roster->count; i++) {
+        struct nx_ring_row *row = &ring->rows[i];
         kinds[i] = kind_of(ring, i, now_ns);
+        row->born = row->born && kinds[i] == NX_PLACEMENT_SETTLES;
         any = any || kinds[i] == NX_PLACEMENT_STAYS || kinds[i] == NX_PLACEMENT_GOES;
+        all_heard = all_heard && was_heard(ring, i);
     }
-    for (size_t i = 0; i < ring->roster->count && !any; i++) {
-        if (kinds[i] == NX_PLACEMENT_SETTLES) {
+    for (size_t i = 0; i < ring->roster->count; i++) {
+        if (kinds[i] == NX_PLACEMENT_SETTLES && (!any || ring->rows[i].born)) {
+            ring->rows[i].born = all_heard || ring->rows[i].born;
             kinds[i] = NX_PLACEMENT_STAYS;
         }
     }

@@ -150,12 +150,13 @@ class Process:
 class Node(Process):
     """A Narthex process."""
 
-    def __init__(self, role, name, port, workdir, flags=()):
+    def __init__(self, role, name, port, workdir, flags=(), host="127.0.0.1"):
         self.role = role
+        self.host = host
         self.port = port
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self.data_dir = Path(workdir) / f"data-{name}"
-        argv = [NARTHEX, role, f"--server.listen=127.0.0.1:{port}", f"--node.name={name}"]
+        argv = [NARTHEX, role, f"--server.listen={host}:{port}", f"--node.name={name}"]
         if role in ("all", "ingester"):
             argv += [f"--storage.data-dir={self.data_dir}"]
         super().__init__(name, argv + list(flags), workdir)

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import harness
-from test_membership import members
+from file_cluster import members
 
 A, SRV = 1, 33
 

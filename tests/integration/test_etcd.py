@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 import harness
-from test_membership import ctl, members
+from file_cluster import ctl, members
 
 pytestmark = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd-server is not installed")
 

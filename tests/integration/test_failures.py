@@ -1,97 +1,12 @@
-"""Ingesters that die in the middle of a load. The load's values are known, so that nothing missing and nothing extra can
-hide."""
+"""Ingesters that die in the middle of a load."""
 
 import signal
-import threading
 import time
 
 import pytest
 
 import harness
-
-SERIES = 400
-METRIC = "load_total"
-
-
-def labels_of(i):
-    return {"__name__": METRIC, "instance": f"host-{i % 20}:9100", "job": "load", "shard": str(i)}
-
-
-def value_of(i, k):
-    return float(i * 1000 + k)
-
-
-ROUND_S = 0.04  # at most 25 rounds a second: a round is a second of sample time, and that may not run ahead of the clock
-
-
-class Load:
-    """Writes one sample a series and round until told to stop; keeps what was acknowledged. A round that gets
-    503 is sent again, as Prometheus does."""
-
-    def __init__(self, writer, start_ms, retry=True):
-        self.writer = writer
-        self.start_ms = start_ms
-        self.retry = retry
-        self.acked = 0
-        self.failures = []
-        self.latencies = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def round_time(self, k):
-        return self.start_ms + k * 1000
-
-    def _send(self, k):
-        series = [(labels_of(i), [(self.round_time(k), value_of(i, k))]) for i in range(SERIES)]
-        begin = time.monotonic()
-        answer = self.writer.send(series)
-        self.latencies.append(time.monotonic() - begin)
-        return answer
-
-    def _run(self):
-        while not self._stop.is_set():
-            begin = time.monotonic()
-            try:
-                answer = self._send(self.acked)
-                status, text = answer.status, answer.text
-            except OSError as error:
-                status, text = None, str(error)
-            if status == 204:
-                self.acked += 1
-                self._stop.wait(max(0.0, begin + ROUND_S - time.monotonic()))
-            else:
-                self.failures.append((status, text))
-                self._stop.wait(0.1)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join(90)
-        assert not self._thread.is_alive()
-
-    def wait_rounds(self, more, timeout_s=60):
-        goal = self.acked + more
-        harness.wait_until(lambda: self.acked >= goal, timeout_s, f"{more} more rounds")
-
-
-def check_complete(querier, load, partial=0):
-    """The samples of every series are those that were acknowledged. A round that was in flight when the answer was lost
-    may be there or not: at most `partial` rounds beyond. All from one answer: whether such a round is seen may depend on
-    which replicas answer first."""
-    at = (load.round_time(load.acked + 5)) / 1000
-    rows = querier.query(f"{METRIC}[{load.acked + 10}s]", at)
-    assert len(rows) == SERIES
-    for row in rows:
-        i, values = int(row["metric"]["shard"]), [float(value) for _, value in row["values"]]
-        n = len(values)
-        assert load.acked <= n <= load.acked + partial, f"series {i}: {n} samples of {load.acked}"
-        assert values == [value_of(i, k) for k in range(n)], f"series {i}"
+from known_load import METRIC, SERIES, Load, check_complete, labels_of
 
 
 @pytest.fixture

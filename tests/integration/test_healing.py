@@ -3,30 +3,17 @@ those of the other owners, and each replica alone gives every sample."""
 
 import shutil
 import signal
-import struct
 import subprocess
-import sys
 import time
 
 import pytest
 
 import harness
-from test_failures import METRIC, SERIES, Load, check_complete, check_query_works, value_of
+from known_load import METRIC, SERIES, Load, check_complete, value_of
+from replicas import digests, is_whole, load_internal, status_of, wait_equal
+from test_failures import check_query_works
 
 PARTITIONS = 64
-WINDOW_MS = 300_000
-
-
-def load_internal():
-    out = harness.BUILD / "python"
-    out.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["protoc", f"-I{harness.ROOT / 'proto'}", f"--python_out={out}",
-                    str(harness.ROOT / "proto" / "internal.proto")], check=True)
-    if str(out) not in sys.path:
-        sys.path.insert(0, str(out))
-    import internal_pb2
-
-    return internal_pb2
 
 
 @pytest.fixture(scope="module")
@@ -47,52 +34,6 @@ def cluster(tmp_path):
             if node.alive:
                 node.signal(signal.SIGCONT)
         cluster.kill()
-
-
-def digests(pb, node, until_ms):
-    """{(tenant, partition, window): (count, hash)} of what a node holds."""
-    request = pb.DigestsRequest()
-    setattr(request, "from", -WINDOW_MS * 10**6)
-    request.until = until_ms
-    request.bucket_ms = WINDOW_MS
-    request.now_ms = int(time.time() * 1000)
-    answer = harness.http(
-        "POST", node.url + "/internal/v1/digests", request.SerializeToString(),
-        {"Content-Type": "application/x-protobuf", "X-Narthex-Cluster": f"narthex/{PARTITIONS}/3"},
-    )
-    assert answer.status == 200, answer.text
-    response = pb.DigestsResponse()
-    response.ParseFromString(answer.body)
-    return {
-        (rows.tenant, p, b): (n, h)
-        for rows in response.tenants
-        for p, b, n, h in zip(rows.partitions, rows.buckets, rows.counts, rows.hashes)
-    }
-
-
-def status_of(node):
-    return node.get("/api/v1/repair").json
-
-
-def is_whole(node):
-    status = status_of(node)
-    return (status["state"] == "ACTIVE" and not status["catchingUp"] and status["partitionsNotWhole"] == 0
-            and status["differingWindows"] == 0)
-
-
-def wait_equal(pb, cluster, until_ms, timeout_s=120):
-    """Until all ingesters hold the same of the time before."""
-    last = {}
-
-    def equal():
-        found = [digests(pb, node, until_ms) for node in cluster.ingesters]
-        last["counts"] = [sum(n for n, _ in d.values()) for d in found]
-        return all(d == found[0] for d in found)
-
-    try:
-        harness.wait_until(equal, timeout_s, "equal digests")
-    except AssertionError as error:
-        raise AssertionError(f"{error}: {last['counts']} samples") from None
 
 
 def check_each_alone(cluster, load):
@@ -153,7 +94,7 @@ def test_ctl_tells_who_is_not_whole(cluster, load):
 def finish(pb, cluster, load):
     load.stop()
     assert load.failures == []
-    wait_equal(pb, cluster, load.round_time(load.acked))
+    wait_equal(pb, cluster, load.round_time(load.acked), partitions=PARTITIONS)
     harness.wait_until(lambda: all(is_whole(node) for node in cluster.ingesters), 120, "all whole")
     check_complete(cluster.querier, load)
     check_each_alone(cluster, load)
@@ -207,7 +148,7 @@ def test_ingester_that_hung_pulls_what_it_missed(cluster, load, internal_pb2):
 def test_deletion_that_was_missed_is_learnt_without_a_query(cluster, load, internal_pb2):
     load.stop()
     victim = cluster.ingesters[0]
-    wait_equal(internal_pb2, cluster, load.round_time(load.acked))
+    wait_equal(internal_pb2, cluster, load.round_time(load.acked), partitions=PARTITIONS)
     victim.kill()
     cluster.wait_healthy(2)
     answer = cluster.querier.post("/api/v1/admin/tsdb/delete_series", {"match[]": f'{METRIC}{{shard=~"1.*"}}'})
@@ -219,6 +160,6 @@ def test_deletion_that_was_missed_is_learnt_without_a_query(cluster, load, inter
     deleted = sum(1 for i in range(SERIES) if str(i).startswith("1"))
     # The others' digests may still be those before the deletion, and so be equal for a moment.
     harness.wait_until(
-        lambda: sum(n for n, _ in digests(internal_pb2, victim, until_ms).values()) == (SERIES - deleted) * load.acked,
+        lambda: sum(n for n, _ in digests(internal_pb2, victim, until_ms, PARTITIONS).values()) == (SERIES - deleted) * load.acked,
         60, "a digest without the deleted series")
-    wait_equal(internal_pb2, cluster, until_ms)
+    wait_equal(internal_pb2, cluster, until_ms, partitions=PARTITIONS)

@@ -1,28 +1,13 @@
 """Members that leave, pause, restart, or do not belong: states, refusals, and writes that go on meanwhile."""
 
 import json
-import subprocess
 
 import pytest
 
 import harness
+from file_cluster import ctl, members, wait_state
 
 TIMEOUT_S = 2.0  # ring.heartbeat-timeout of the harness
-
-
-def ctl(node, *arguments):
-    return subprocess.run([harness.NARTHEX, "ctl", *arguments, f"--address=127.0.0.1:{node.port}"],
-                          capture_output=True, text=True, timeout=180, check=False)
-
-
-def members(node):
-    return {member["name"]: member for member in node.get("/api/v1/cluster").json["members"]}
-
-
-def wait_state(nodes, name, state, timeout_s=90):
-    for node in nodes:
-        harness.wait_until(lambda n=node: members(n)[name]["state"] == state, timeout_s,
-                           f"{name} {state} at {node.name}")
 
 
 def write(remote_pb2, cluster, k, series=200):

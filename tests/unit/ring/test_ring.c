@@ -608,6 +608,52 @@ static void members_alive_are_seen_with_state_and_incarnation(void **state)
     stop_cluster(&c);
 }
 
+static bool all_active(const struct nx_ring_view *view)
+{
+    for (size_t i = 0; i < view->member_count; i++) {
+        if (view->members[i].state != NX_MEMBER_ACTIVE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* They turn ACTIVE one after the other, and so what makes them young ends one after the other. */
+static void members_born_together_are_never_in_motion_afterwards(void **state)
+{
+    (void)state;
+    struct cluster c;
+    start_cluster(&c);
+    struct process young;
+    open_process(&young, 0);
+    struct nx_ring_options options = options_of(c.members);
+    options.heartbeat_interval_ms = 10;
+    options.heartbeat_timeout_ms = 700;
+    run_process(&young, &options);
+    for (size_t i = 0; i < 3; i++) {
+        await_member(&young, i, true, 100 + i);
+        nx_ring_set_self_state(c.ingesters[i].ring, NX_MEMBER_JOINING);
+    }
+    usleep(100000);
+    for (size_t i = 0; i < 3; i++) {
+        nx_ring_set_self_state(c.ingesters[i].ring, NX_MEMBER_ACTIVE);
+        usleep(100000);
+    }
+    bool seen = false;
+    uint64_t begin = nx_now_ns(nx_clock_system());
+    while (!seen || nx_now_ns(nx_clock_system()) < begin + UINT64_C(2500000000)) {
+        struct nx_ring_view *view = nx_ring_acquire(young.ring);
+        seen = seen || all_active(view);
+        for (size_t i = 0; seen && i < view->member_count; i++) {
+            assert_false(view->members[i].in_motion);
+        }
+        nx_ring_release(view);
+        nap();
+    }
+    stop_process(&young);
+    stop_cluster(&c);
+}
+
 static void member_stopped_is_noticed_and_its_return_too(void **state)
 {
     (void)state;
@@ -664,7 +710,6 @@ static void member_silent_is_unhealthy_within_the_timeout(void **state)
     stop_process(&p);
     close(fd);
 }
-
 
 static void member_of_another_cluster_is_shown_as_a_problem(void **state)
 {
@@ -833,6 +878,7 @@ int main(void)
         cmocka_unit_test(wholeness_and_states_of_a_member_are_learnt),
         cmocka_unit_test(state_outlives_the_process_and_a_fresh_directory_joins),
         cmocka_unit_test(members_alive_are_seen_with_state_and_incarnation),
+        cmocka_unit_test(members_born_together_are_never_in_motion_afterwards),
         cmocka_unit_test(member_stopped_is_noticed_and_its_return_too),
         cmocka_unit_test(member_silent_is_unhealthy_within_the_timeout),
         cmocka_unit_test(member_of_another_cluster_is_shown_as_a_problem),
