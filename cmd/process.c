@@ -116,6 +116,7 @@ static void serve_task(struct nx_task *task)
     if (process->dist)
         dist_start(process->dist);
     atomic_store(&process->ready, true);
+    nx_notices_clear(process->notices, NX_NOTICE_STARTING);
     nx_log(process->log, NX_LOG_INFO, "serving", NX_S("address", process->settings.listen),
            NX_S("node", process->settings.node_name), NX_S("version", NARTHEX_VERSION));
 }
@@ -149,6 +150,7 @@ static void close_process(struct cmd_process *process)
     nx_http_server_free(process->internal_http);
     nx_http_server_free(process->http);
     nx_workers_free(process->workers);
+    nx_notices_free(process->notices);
     nx_telemetry_free(process->telemetry);
     nx_log_free(process->root_log);
     nx_free(process->clients);

@@ -122,6 +122,7 @@ void cmd_process_drain(struct cmd_process *process)
     if (atomic_exchange(&process->draining, true))
         return;
     nx_log(process->log, NX_LOG_INFO, "draining");
+    nx_notices_raise(process->notices, NX_NOTICE_STOPPING);
     if (process->ing)
         nx_ring_set_self_serving(process->ring, false); /* a restart: it stays a member */
     nx_http_server_stop(process->http, (uint64_t)process->settings.shutdown_grace_ms,

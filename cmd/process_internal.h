@@ -28,6 +28,7 @@ struct cmd_process {
     struct nx_log *root_log;
     struct nx_log *log;
     struct nx_telemetry *telemetry;
+    struct nx_notices *notices;
     struct nx_workers *workers;
     struct nx_http_server *http;
     struct nx_http_server *internal_http; /* NULL: RPC is on `http` */

@@ -21,6 +21,10 @@ static enum nx_err open_observability(struct cmd_process *process)
         err = nx_telemetry_new(&process->telemetry);
     if (!err)
         err = nx_telemetry_register_process(process->telemetry);
+    if (!err)
+        err = nx_notices_new(process->clock, &process->notices);
+    if (!err)
+        nx_notices_raise(process->notices, NX_NOTICE_STARTING);
     return err;
 }
 
@@ -215,6 +219,7 @@ static enum nx_err open_querier(struct cmd_process *process, struct nx_fail *fai
         .ring = process->ring,
         .clock = process->clock,
         .telemetry = process->telemetry,
+        .notices = process->notices,
     };
     enum nx_err err = nx_log_child(process->root_log, "querier", &deps.log);
     return err ? err : qry_new(&deps, &process->qry, fail);

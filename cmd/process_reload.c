@@ -137,11 +137,14 @@ enum nx_err cmd_process_reload(struct cmd_process *process, struct nx_fail *fail
     enum nx_err err = apply_paused(process, fail, ignored);
     if (!err && process->ing)
         ing_reload(process->ing);
-    if (err)
+    if (err) {
+        nx_notices_raise(process->notices, NX_NOTICE_RELOAD_FAILED);
         nx_log(process->log, NX_LOG_ERROR, "configuration not reloaded",
                NX_S("reason", nx_fail_text(fail)));
-    else
+    } else {
+        nx_notices_clear(process->notices, NX_NOTICE_RELOAD_FAILED);
         nx_log(process->log, NX_LOG_INFO, "configuration reloaded",
                NX_V("needs_restart", nx_buf_view(ignored)));
+    }
     return err;
 }

@@ -5,6 +5,7 @@
 
 #include "common/config/config.h"
 #include "common/ring/ring.h"
+#include "common/telemetry/notices.h"
 
 struct querier;
 
@@ -38,6 +39,7 @@ struct qry_deps {
     const struct nx_clock *clock;
     struct nx_log *log;
     struct nx_telemetry *telemetry;
+    struct nx_notices *notices; /* of the process; may be NULL */
 };
 
 /* Adds its routes and starts the evaluation lanes; before the workers start. NX_ERR_CONFIG names a

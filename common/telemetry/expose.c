@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "common/cxx/number_shim.h"
-#include "common/telemetry/telemetry_internal.h"
+#include "common/telemetry/telemetry.h"
 
 static void put_escaped(struct nx_buf *out, const char *text, bool quotes)
 {
@@ -48,18 +48,17 @@ static void put_label(struct nx_buf *out, char *separator, const char *name, con
 }
 
 /* The name with suffix, its labels, and the blank before the value. `le` NULL: no such label. */
-static void put_series(struct nx_buf *out, const struct family *family, size_t slot,
+static void put_series(struct nx_buf *out, const struct nx_metric_sample *sample,
                        const char *suffix, const char *le)
 {
-    const struct nx_metrics *metrics = family->metrics;
     char separator = '{';
-    nx_buf_append_str(out, family->desc->name);
+    nx_buf_append_str(out, sample->desc->name);
     nx_buf_append_str(out, suffix);
-    if (metrics->constant_label) {
-        put_label(out, &separator, metrics->constant_label, metrics->constant_value);
+    if (sample->constant_label) {
+        put_label(out, &separator, sample->constant_label, sample->constant_value);
     }
-    if (family->desc->label) {
-        put_label(out, &separator, family->desc->label, family->desc->values[slot]);
+    if (sample->label_value) {
+        put_label(out, &separator, sample->desc->label, sample->label_value);
     }
     if (le) {
         put_label(out, &separator, "le", le);
@@ -67,57 +66,47 @@ static void put_series(struct nx_buf *out, const struct family *family, size_t s
     nx_buf_append_str(out, separator == ',' ? "} " : " ");
 }
 
-static void put_histogram(struct nx_buf *out, const struct family *family, size_t slot,
-                          const atomic_uint_fast64_t *cells)
+static void put_histogram(struct nx_buf *out, const struct nx_metric_sample *sample)
 {
-    const struct nx_metric_desc *desc = family->desc;
-    uint64_t below = 0;
+    const struct nx_metric_desc *desc = sample->desc;
     for (size_t i = 0; i <= desc->bucket_count; i++) {
         char le[NX_FLOAT_MAX] = "+Inf";
         if (i < desc->bucket_count) {
             le[nx_float_format_g(desc->buckets[i], le)] = '\0';
         }
-        below += atomic_load_explicit(&cells[i], memory_order_relaxed);
-        put_series(out, family, slot, "_bucket", le);
-        nx_buf_printf(out, "%" PRIu64 "\n", below);
+        put_series(out, sample, "_bucket", le);
+        nx_buf_printf(out, "%" PRIu64 "\n", sample->below[i]);
     }
-    put_series(out, family, slot, "_sum", NULL);
-    put_number(out, nx_cell_double(&cells[desc->bucket_count + 1]));
+    put_series(out, sample, "_sum", NULL);
+    put_number(out, sample->value);
     nx_buf_append_char(out, '\n');
-    put_series(out, family, slot, "_count", NULL);
-    nx_buf_printf(out, "%" PRIu64 "\n", below);
+    put_series(out, sample, "_count", NULL);
+    nx_buf_printf(out, "%" PRIu64 "\n", sample->below[desc->bucket_count]);
 }
 
-static void put_family(struct nx_buf *out, const struct family *family)
+struct page {
+    struct nx_buf *out;
+    const char *open; /* name of the family that is being written */
+};
+
+static void put_sample(void *user, const struct nx_metric_sample *sample)
 {
-    const struct nx_metrics *metrics = family->metrics;
-    const atomic_uint_fast64_t *cells = metrics->cells + metrics->first_cell[family->id];
-    for (size_t slot = 0; slot < metrics->slots[family->id]; slot++) {
-        if (family->desc->kind == NX_HISTOGRAM) {
-            put_histogram(out, family, slot, cells);
-        } else {
-            put_series(out, family, slot, "", NULL);
-            put_number(out, nx_cell_double(cells));
-            nx_buf_append_char(out, '\n');
-        }
-        cells += nx_metric_cells(family->desc);
+    struct page *page = user;
+    if (strcmp(page->open, sample->desc->name) != 0) {
+        page->open = sample->desc->name;
+        put_header(page->out, sample->desc);
     }
+    if (sample->desc->kind == NX_HISTOGRAM) {
+        put_histogram(page->out, sample);
+        return;
+    }
+    put_series(page->out, sample, "", NULL);
+    put_number(page->out, sample->value);
+    nx_buf_append_char(page->out, '\n');
 }
 
 void nx_telemetry_expose(struct nx_telemetry *telemetry, struct nx_buf *out)
 {
-    pthread_mutex_lock(&telemetry->lock);
-    for (size_t i = 0; i < telemetry->collector_count; i++) {
-        telemetry->collectors[i].collect(telemetry->collectors[i].user);
-    }
-    const char *open = "";
-    for (size_t i = 0; i < telemetry->family_count; i++) {
-        const struct family *family = &telemetry->families[i];
-        if (strcmp(open, family->desc->name) != 0) {
-            open = family->desc->name;
-            put_header(out, family->desc);
-        }
-        put_family(out, family);
-    }
-    pthread_mutex_unlock(&telemetry->lock);
+    struct page page = {.out = out, .open = ""};
+    nx_telemetry_visit(telemetry, put_sample, &page);
 }

@@ -185,6 +185,7 @@ static enum nx_err register_locked(struct nx_telemetry *telemetry,
         return err;
     }
     for (size_t i = 0; i < count; i++) {
+        assert(descs[i].bucket_count <= NX_METRIC_BUCKETS_MAX);
         insert_family(telemetry, metrics, i);
     }
     metrics->next = telemetry->instances;
@@ -282,4 +283,45 @@ double nx_metric_value(const struct nx_metrics *metrics, size_t id, size_t slot)
         observations += atomic_load_explicit(&cells[i], memory_order_relaxed);
     }
     return (double)observations;
+}
+
+/* --- visiting --- */
+
+static void visit_family(const struct family *family,
+                         void (*visit)(void *user, const struct nx_metric_sample *sample),
+                         void *user)
+{
+    const struct nx_metrics *metrics = family->metrics;
+    const struct nx_metric_desc *desc = family->desc;
+    const atomic_uint_fast64_t *cells = metrics->cells + metrics->first_cell[family->id];
+    size_t buckets = desc->kind == NX_HISTOGRAM ? desc->bucket_count + 1 : 0;
+    uint64_t below[NX_METRIC_BUCKETS_MAX + 1];
+    for (size_t slot = 0; slot < metrics->slots[family->id]; slot++) {
+        for (size_t i = 0; i < buckets; i++) {
+            below[i] = atomic_load_explicit(&cells[i], memory_order_relaxed);
+            below[i] += i > 0 ? below[i - 1] : 0;
+        }
+        struct nx_metric_sample sample = {.desc = desc,
+                                          .constant_label = metrics->constant_label,
+                                          .constant_value = metrics->constant_value,
+                                          .label_value = desc->label ? desc->values[slot] : NULL,
+                                          .value = nx_cell_double(&cells[buckets]),
+                                          .below = below};
+        visit(user, &sample);
+        cells += nx_metric_cells(desc);
+    }
+}
+
+void nx_telemetry_visit(struct nx_telemetry *telemetry,
+                        void (*visit)(void *user, const struct nx_metric_sample *sample),
+                        void *user)
+{
+    pthread_mutex_lock(&telemetry->lock);
+    for (size_t i = 0; i < telemetry->collector_count; i++) {
+        telemetry->collectors[i].collect(telemetry->collectors[i].user);
+    }
+    for (size_t i = 0; i < telemetry->family_count; i++) {
+        visit_family(&telemetry->families[i], visit, user);
+    }
+    pthread_mutex_unlock(&telemetry->lock);
 }

@@ -16,6 +16,8 @@
 #include "common/base/buf.h"
 #include "common/base/err.h"
 
+#define NX_METRIC_BUCKETS_MAX 64
+
 enum nx_metric_kind { NX_COUNTER, NX_GAUGE, NX_HISTOGRAM };
 
 struct nx_metric_desc {
@@ -25,7 +27,7 @@ struct nx_metric_desc {
     const char *label;          /* name of its one label, or NULL */
     const char *const *values;  /* that label's values, NULL-terminated: one slot each */
     const double *buckets;      /* histogram: ascending upper bounds, +Inf left out */
-    size_t bucket_count;
+    size_t bucket_count;        /* at most NX_METRIC_BUCKETS_MAX */
 };
 
 /* Upper bounds in seconds from 100 us to 10 s, for request and fsync latencies. */
@@ -70,7 +72,22 @@ enum nx_err nx_telemetry_on_collect(struct nx_telemetry *telemetry, nx_telemetry
  * exporter has them. */
 enum nx_err nx_telemetry_register_process(struct nx_telemetry *telemetry) NX_WARN_UNUSED;
 
-/* Any thread; appends. The collectors run on the caller's thread, one exposition at a time. */
+/* One series of the registry while it is visited. */
+struct nx_metric_sample {
+    const struct nx_metric_desc *desc;
+    const char *constant_label; /* NULL: none */
+    const char *constant_value;
+    const char *label_value; /* of desc->label; NULL: none */
+    double value;          /* of a histogram the sum of what was observed */
+    const uint64_t *below; /* of a histogram: observations up to each bound, and at last all */
+};
+
+/* Every series, by the names of their families. Any thread; the collectors run on the caller's, one
+ * visit at a time. */
+void nx_telemetry_visit(struct nx_telemetry *telemetry,
+                        void (*visit)(void *user, const struct nx_metric_sample *sample), void *user);
+
+/* Any thread; appends. Visits. */
 void nx_telemetry_expose(struct nx_telemetry *telemetry, struct nx_buf *out);
 
 #endif

@@ -76,6 +76,16 @@ bool qry_admin_evaluate(struct qry_job *op);
 bool qry_snapshot_prepare(struct qry_job *op);
 bool qry_snapshot_render(struct qry_job *op, struct qry_json *json);
 void qry_admin_release(struct qry_job *op);
+/* notifications.c */
+bool qry_notifications_render(struct qry_job *op, struct qry_json *json);
+void qry_notifications_live(struct nx_http_request *req, void *route);
+/* self_metrics.c */
+bool qry_self_metrics_prepare(struct qry_job *op);
+bool qry_self_metrics_render(struct qry_job *op, struct qry_json *json);
+void qry_self_metrics_release(struct qry_job *op);
+/* openapi.c */
+bool qry_openapi_prepare(struct qry_job *op);
+bool qry_openapi_render(struct qry_job *op, struct qry_json *json);
 /* fixed.c: what a querier has none of */
 bool qry_no_search_prepare(struct qry_job *op);
 bool qry_no_rules_prepare(struct qry_job *op);

@@ -48,6 +48,8 @@ struct qry_endpoint {
     bool strict_form;      /* a malformed pair of a form is an error; else it is left out */
     bool uncompressed;     /* whatever the client accepts */
     size_t max_body_bytes; /* 0: that of a form */
+    /* Instead of qry_job_handle, to which it may pass the request on; NULL: that. */
+    void (*handle)(struct nx_http_request *req, void *route);
     bool (*prepare)(struct qry_job *op);
     bool (*evaluate)(struct qry_job *op);
     /* Writes on; true when `data` is complete. Returns after about QRY_PIECE_BYTES. */

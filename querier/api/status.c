@@ -75,14 +75,15 @@ bool qry_status_runtime_render(struct qry_job *op, struct qry_json *json)
     if (gethostname(host, sizeof host - 1) != 0)
         host[0] = '\0';
     const struct querier *qry = op->qry;
+    struct nx_notice reload = nx_notices_get(qry->deps.notices, NX_NOTICE_RELOAD_FAILED);
     qry_json_object(json);
     put_time(json, "startTime", qry->started_ms);
     put_text(json, "CWD", cwd);
     put_text(json, "hostname", host);
     put_time(json, "serverTime", nx_now_ms(qry->deps.clock));
     qry_json_key(json, "reloadConfigSuccess");
-    qry_json_bool(json, true);
-    put_time(json, "lastConfigTime", qry->started_ms);
+    qry_json_bool(json, !reload.active);
+    put_time(json, "lastConfigTime", reload.cleared_ms ? reload.cleared_ms : qry->started_ms);
     qry_json_key(json, "corruptionCount");
     qry_json_int(json, 0);
     qry_json_key(json, "goroutineCount");

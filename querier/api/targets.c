@@ -18,7 +18,7 @@
 
 enum { LABELS_MAX = 4096, ADDRESS_BYTES = 300, REQUEST_BYTES = 1 << 20 };
 
-enum page { PAGE_TARGETS = 1, PAGE_METADATA, PAGE_POOLS, PAGE_NONE };
+enum page { PAGE_TARGETS = 1, PAGE_METADATA, PAGE_POOLS };
 enum record_kind { RECORD_ACTIVE = 1, RECORD_DROPPED, RECORD_POOL, RECORD_METADATA };
 
 struct record {
@@ -48,14 +48,7 @@ static enum page page_of(const char *path)
 {
     if (strcmp(path, "targets") == 0)
         return PAGE_TARGETS;
-    if (strcmp(path, "targets/metadata") == 0)
-        return PAGE_METADATA;
-    return strcmp(path, "scrape_pools") == 0 ? PAGE_POOLS : PAGE_NONE;
-}
-
-bool qry_targets_has(const char *path)
-{
-    return page_of(path) != PAGE_NONE;
+    return strcmp(path, "targets/metadata") == 0 ? PAGE_METADATA : PAGE_POOLS;
 }
 
 /* --- answering --- */

@@ -4,8 +4,6 @@
 
 #include "querier/api/job.h"
 
-/* Whether the path of an endpoint is one of these pages. */
-bool qry_targets_has(const char *path);
 /* The HTTP handler of such an endpoint; `user` is its struct qry_route. Asks the distributors of
  * query.distributors; without any, and for malformed requests, it is qry_job_handle. */
 void qry_targets_handle(struct nx_http_request *req, void *user);
