@@ -141,6 +141,7 @@ struct applier {
     const struct ing_batch *batch;
     uint64_t segment;
     int64_t now_ms;
+    int64_t window; /* of the sample taken last */
     uint32_t row;
     uint32_t ref;            /* of the row's series, or ING_REF_NONE */
     struct nx_labels labels; /* of the row, where it brought some */
@@ -264,8 +265,10 @@ static enum nx_err take_sample(struct applier *a, const struct nx_sample *sample
         a->part->duplicates++;
         return NX_OK;
     }
-    ing_book_note(&a->store->book, a->segment, ing_head_series(head, a->ref)->tenant,
-                  ing_window_of(head->options.rules.window_ms, sample->t));
+    int64_t window_ms = head->options.rules.window_ms;
+    if (sample->t < a->window || sample->t - a->window >= window_ms)
+        a->window = ing_window_of(window_ms, sample->t);
+    ing_book_note(&a->store->book, a->segment, ing_head_series(head, a->ref)->tenant, a->window);
     *appended = true;
     return NX_OK;
 }
@@ -623,8 +626,12 @@ static enum nx_err apply_bunches(struct applier *a)
 enum nx_err ing_apply(struct ing_store *store, struct ing_part *part, uint64_t segment,
                       uint64_t nonce, int64_t now_ms, struct nx_buf *log)
 {
-    struct applier a = {
-        .store = store, .part = part, .batch = part->batch, .segment = segment, .now_ms = now_ms};
+    struct applier a = {.store = store,
+                        .part = part,
+                        .batch = part->batch,
+                        .segment = segment,
+                        .now_ms = now_ms,
+                        .window = INT64_MAX};
     enum nx_err err = take_room(store, part);
     if (err != NX_OK)
         return err;

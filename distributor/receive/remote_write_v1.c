@@ -33,6 +33,21 @@ static void note_label(struct dist_series *series, const struct dist_pb_field *f
     run->len = (size_t)((const char *)end - run->ptr);
 }
 
+/* The labels come first, each in fewer than 128 bytes: that run is passed over at once. Whatever
+ * comes otherwise is left to the fields' own reading, which goes on from here. */
+static void pass_labels(struct dist_pb *pb, struct dist_series *series)
+{
+    enum { TAG_LABEL = 1 << 3 | DIST_PB_BYTES };
+    const uint8_t *at = pb->ptr;
+    while (pb->end - at >= 2 && at[0] == TAG_LABEL && at[1] < 0x80 && at[1] <= pb->end - at - 2) {
+        at += 2 + at[1];
+        series->label_count++;
+    }
+    if (series->label_count > 0)
+        series->raw_labels = nx_view_make(pb->ptr, (size_t)(at - pb->ptr));
+    pb->ptr = at;
+}
+
 static enum nx_err decode_series_field(struct dist_decoding *d, struct dist_pb *pb,
                                        const struct dist_pb_field *field,
                                        struct dist_series *series)
@@ -76,6 +91,7 @@ static enum nx_err decode_series(struct dist_decoding *d, struct nx_view message
     series->first_exemplar = (uint32_t)batch->exemplar_count;
     struct dist_pb pb = dist_pb_of(message);
     struct dist_pb_field field;
+    pass_labels(&pb, series);
     while (dist_pb_next(&pb, &field)) {
         err = decode_series_field(d, &pb, &field, series);
         if (err)

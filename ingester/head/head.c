@@ -382,8 +382,13 @@ static uint64_t late_bit(const struct ing_head *head, const struct ing_window *w
 static void window_count_sample(const struct ing_head *head, struct ing_tenant *tenant, int64_t t,
                                 int64_t now_ms)
 {
-    int64_t start = ing_window_of(head->options.rules.window_ms, t);
-    size_t at = window_position(tenant, start);
+    int64_t window_ms = head->options.rules.window_ms;
+    size_t at = tenant->window_count > 0 ? tenant->window_count - 1 : 0;
+    int64_t start = tenant->window_count > 0 ? tenant->windows[at].start : INT64_MAX;
+    if (t < start || t - start >= window_ms) { /* not the newest */
+        start = ing_window_of(window_ms, t);
+        at = window_position(tenant, start);
+    }
     struct ing_window *window = &tenant->windows[at];
     if (at == tenant->window_count || window->start != start) {
         memmove(window + 1, window, (tenant->window_count - at) * sizeof *window);

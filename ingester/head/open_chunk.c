@@ -53,7 +53,8 @@ bool ing_open_chunk_takes(const struct ing_pool *pool, const struct ing_series *
     int64_t window_ms = pool->rules->window_ms;
     if (series->is_run != (sample->histogram != NULL))
         return false;
-    if (ing_window_of(window_ms, series->newest_t) != ing_window_of(window_ms, sample->t))
+    int64_t start = ing_window_of(window_ms, series->newest_t);
+    if (sample->t < start || sample->t - start >= window_ms)
         return false;
     if (series->is_run)
         return nx_chunk_appender_chunk(series->run).count < ING_CHUNK_SAMPLES;

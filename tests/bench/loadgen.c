@@ -16,6 +16,7 @@
 #include "common/base/time.h"
 #include "tests/bench/loadgen_http.h"
 #include "tests/bench/loadgen_series.h"
+#include "tests/bench/loadgen_v2.h"
 
 enum { MAX_STATUS = 600, MAX_CONNECTIONS = 1024, BACKOFF_MIN_MS = 30, BACKOFF_MAX_MS = 5000 };
 
@@ -24,7 +25,8 @@ struct arguments {
     struct load_url url;
     const char *tenant;
     uint64_t connections;
-    uint64_t rate; /* samples/s; 0: as fast as it goes */
+    uint64_t version; /* of remote write */
+    uint64_t rate;    /* samples/s; 0: as fast as it goes */
     uint64_t memory_mb;
     uint64_t timeout_s;
     uint64_t retry_s;     /* give up a request after that long */
@@ -66,7 +68,7 @@ struct connection {
     struct run *run;
     pthread_t thread;
     struct load_conn *conn;
-    struct nx_buf raw, packed;
+    struct nx_buf raw, v2, packed;
 };
 
 static uint64_t now_ns(void)
@@ -84,13 +86,18 @@ static void sleep_ns(uint64_t ns)
 /* --- bodies --- */
 
 static enum nx_err make_body(const struct run *run, uint64_t item, struct nx_buf *raw,
-                             struct nx_buf *packed)
+                             struct nx_buf *v2, struct nx_buf *packed)
 {
     nx_buf_clear(raw);
+    nx_buf_clear(v2);
     nx_buf_clear(packed);
     load_encode(run->template, &run->args->load, item % run->batches, item / run->batches, raw);
-    size_t len = snappy_max_compressed_length(raw->len);
     enum nx_err err = nx_buf_err(raw);
+    if (!err && run->args->version == 2) {
+        err = load_encode_v2(nx_buf_view(raw), v2);
+        raw = v2;
+    }
+    size_t len = snappy_max_compressed_length(raw->len);
     if (!err)
         err = nx_buf_reserve(packed, len);
     if (!err && snappy_compress(raw->data, raw->len, packed->data, &len) != SNAPPY_OK)
@@ -111,15 +118,16 @@ static void free_bodies(struct run *run)
 /* Without room for all of them none is kept. */
 static enum nx_err make_bodies(struct run *run)
 {
-    struct nx_buf raw, packed;
+    struct nx_buf raw, v2, packed;
     uint64_t left = run->args->memory_mb << 20;
     enum nx_err err = NX_OK;
     nx_buf_init(&raw, SIZE_MAX);
+    nx_buf_init(&v2, SIZE_MAX);
     nx_buf_init(&packed, SIZE_MAX);
     run->bodies = nx_calloc(run->items, sizeof *run->bodies);
     bool fits = run->bodies != NULL;
     for (uint64_t i = 0; i < run->items && fits && !err; i++) {
-        err = make_body(run, i, &raw, &packed);
+        err = make_body(run, i, &raw, &v2, &packed);
         fits = packed.len <= left;
         /* The first one tells whether it is worth going on. */
         if (err || !fits || (i == 0 && packed.len * run->items > left)) {
@@ -134,6 +142,7 @@ static enum nx_err make_bodies(struct run *run)
     if (!fits)
         free_bodies(run);
     nx_buf_release(&raw);
+    nx_buf_release(&v2);
     nx_buf_release(&packed);
     return err;
 }
@@ -233,7 +242,7 @@ static void *run_connection(void *user)
         struct nx_view body;
         if (run->bodies) {
             body = nx_view_make(run->bodies[item].bytes, run->bodies[item].len);
-        } else if (make_body(run, item, &c->raw, &c->packed)) {
+        } else if (make_body(run, item, &c->raw, &c->v2, &c->packed)) {
             count_item(run, item, false, 0, now_ns());
             break;
         } else {
@@ -254,9 +263,10 @@ static enum nx_err run_all(struct run *run)
         struct connection *c = &connections[i];
         c->run = run;
         nx_buf_init(&c->raw, SIZE_MAX);
+        nx_buf_init(&c->v2, SIZE_MAX);
         nx_buf_init(&c->packed, SIZE_MAX);
-        err = load_conn_new(&run->args->url, run->args->tenant, (unsigned)run->args->timeout_s,
-                            &c->conn);
+        err = load_conn_new(&run->args->url, run->args->tenant, (unsigned)run->args->version,
+                            (unsigned)run->args->timeout_s, &c->conn);
     }
     run->start_ns = now_ns();
     run->started_ms = nx_now_ms(nx_clock_system());
@@ -270,6 +280,7 @@ static enum nx_err run_all(struct run *run)
     for (uint64_t i = 0; i < count && connections; i++) {
         load_conn_free(connections[i].conn);
         nx_buf_release(&connections[i].raw);
+        nx_buf_release(&connections[i].v2);
         nx_buf_release(&connections[i].packed);
     }
     nx_free(connections);
@@ -365,6 +376,7 @@ static const char usage[] =
     "  --interval-ms=N   between two scrapes, in the data (15000)\n"
     "  --batch=N         series a request (1000)\n"
     "  --connections=N   requests in flight (4)\n"
+    "  --version=N       of remote write: 1 or 2 (1)\n"
     "  --start-ms=N      time of the first scrape; default: so that the last one is now\n"
     "  --noise-bits=N    random bits of the noisy gauges (4)\n"
     "  --churn=SHARE     share of the series replaced by new ones a scrape (0)\n"
@@ -408,6 +420,7 @@ static bool parse_number_option(const char *argument, struct arguments *args, bo
         {"--first-scrape", 0, 100000000, &args->load.first_scrape},
         {"--interval-ms", 1, 86400000, &interval},
         {"--batch", 1, 1000000, &args->load.batch},
+        {"--version", 1, 2, &args->version},
         {"--connections", 1, MAX_CONNECTIONS, &args->connections},
         {"--start-ms", (uint64_t)LOAD_MIN_MS, (uint64_t)LOAD_MAX_MS, &start},
         {"--noise-bits", 0, 48, &noise},
@@ -474,8 +487,8 @@ static bool parse_option(const char *argument, struct arguments *args, bool *has
 static bool parse_arguments(int argc, char **argv, struct arguments *args)
 {
     bool has_url = false;
-    *args =
-        (struct arguments){.connections = 4, .memory_mb = 1024, .timeout_s = 60, .retry_s = 120};
+    *args = (struct arguments){
+        .connections = 4, .version = 1, .memory_mb = 1024, .timeout_s = 60, .retry_s = 120};
     args->load = (struct load_options){
         .series = 1000, .scrapes = 10, .interval_ms = 15000, .batch = 1000, .noise_bits = 4};
     for (int i = 1; i < argc; i++) {

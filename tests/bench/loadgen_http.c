@@ -183,8 +183,17 @@ static bool send_all(struct load_conn *conn, struct nx_view head, struct nx_view
     return true;
 }
 
-enum nx_err load_conn_new(const struct load_url *url, const char *tenant, unsigned timeout_s,
-                          struct load_conn **out)
+static const char *version_headers(unsigned version)
+{
+    return version == 2
+               ? "Content-Type: application/x-protobuf;proto=io.prometheus.write.v2.Request\r\n"
+                 "X-Prometheus-Remote-Write-Version: 2.0.0\r\n"
+               : "Content-Type: application/x-protobuf\r\n"
+                 "X-Prometheus-Remote-Write-Version: 0.1.0\r\n";
+}
+
+enum nx_err load_conn_new(const struct load_url *url, const char *tenant, unsigned version,
+                          unsigned timeout_s, struct load_conn **out)
 {
     struct load_conn *conn = nx_calloc(1, sizeof *conn);
     if (!conn)
@@ -199,10 +208,9 @@ enum nx_err load_conn_new(const struct load_url *url, const char *tenant, unsign
     conn->callbacks.on_message_complete = on_complete;
     int len = snprintf(conn->head, sizeof conn->head,
                        "POST %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: narthex-loadgen\r\n"
-                       "Content-Type: application/x-protobuf\r\nContent-Encoding: snappy\r\n"
-                       "X-Prometheus-Remote-Write-Version: 0.1.0\r\n%s%s%s",
-                       url->path, url->host, url->port, tenant ? "X-Scope-OrgID: " : "",
-                       tenant ? tenant : "", tenant ? "\r\n" : "");
+                       "Content-Encoding: snappy\r\n%s%s%s%s",
+                       url->path, url->host, url->port, version_headers(version),
+                       tenant ? "X-Scope-OrgID: " : "", tenant ? tenant : "", tenant ? "\r\n" : "");
     if (len < 0 || (size_t)len >= sizeof conn->head) {
         nx_free(conn);
         return NX_ERR_INVALID;

@@ -24,8 +24,9 @@ struct load_answer {
 };
 
 struct load_conn;
-enum nx_err load_conn_new(const struct load_url *url, const char *tenant, unsigned timeout_s,
-                          struct load_conn **out) NX_WARN_UNUSED;
+/* `version`: of remote write, 1 or 2. */
+enum nx_err load_conn_new(const struct load_url *url, const char *tenant, unsigned version,
+                          unsigned timeout_s, struct load_conn **out) NX_WARN_UNUSED;
 void load_conn_free(struct load_conn *conn);
 /* Connects where it has to; a kept connection that turns out to be closed is replaced once. */
 void load_conn_post(struct load_conn *conn, struct nx_view body, struct load_answer *answer);
