@@ -128,7 +128,7 @@ static enum nx_err open_shards(struct ingester *ing)
     /* what was acknowledged comes back whatever the limit is now */
     atomic_store(&ing->limit.max, SIZE_MAX);
     if (err == NX_OK)
-        err = ing_open_shards(&options, opened, &ing->generation);
+        err = ing_open_shards(&options, opened, &ing->generation, &ing->loss);
     atomic_store(&ing->limit.max, (size_t)settings->max_series);
     if (err == NX_OK) {
         ing->shard_count = count;

@@ -14,6 +14,7 @@
 #include "ingester/block/block_set.h"
 #include "ingester/ingester.h"
 #include "ingester/metrics.h"
+#include "ingester/open.h"
 #include "ingester/progress.h"
 #include "ingester/retention.h"
 #include "ingester/tombstone/tombstones.h"
@@ -48,6 +49,7 @@ struct ingester {
     struct ing_window_rules rules;
     struct ing_shard *shards;
     uint32_t shard_count;
+    struct ing_log_loss loss; /* of the log, at the start */
     struct ing_series_limit limit;
     struct nx_ring *ring; /* NULL: not told */
     struct ing_ha *ha;

@@ -181,9 +181,38 @@ static uint64_t log_size(const struct ing_open_options *options,
     return total;
 }
 
+/* Damage lies among what is in the log: it is as old as the oldest sample that came back, or, where
+ * none did, as what a log holds at most. */
+static struct ing_log_loss loss_of(const struct ing_open_options *options,
+                                   const struct ing_replay_stats *stats,
+                                   const struct ing_open_shard *shards)
+{
+    struct ing_log_loss loss = {0};
+    uint64_t damaged = guess_samples(stats);
+    if (stats->damaged_spots == 0 && stats->lost == 0)
+        return loss;
+    loss.noticed_ms = nx_now_ms(options->clock);
+    loss.samples = damaged + stats->lost > 0 ? damaged + stats->lost : 1;
+    loss.min_t =
+        loss.noticed_ms - options->head.rules.window_ms * 2 - options->head.rules.out_of_order_ms;
+    loss.max_t = loss.noticed_ms;
+    for (uint32_t i = 0; i < options->shards; i++) {
+        const struct ing_head *head = shards[i].store.head;
+        for (uint32_t number = 0; number < head->tenant_count; number++) {
+            const struct ing_tenant *tenant = ing_head_tenant(head, number);
+            for (size_t w = 0; w < tenant->window_count; w++)
+                if (tenant->windows[w].oldest_t < loss.min_t)
+                    loss.min_t = tenant->windows[w].oldest_t;
+            if (tenant->window_count > 0 && tenant->newest_t > loss.max_t)
+                loss.max_t = tenant->newest_t;
+        }
+    }
+    return loss;
+}
+
 static enum nx_err replay(const struct ing_open_options *options,
                           const struct ing_wal_layout *layout, bool same,
-                          struct ing_open_shard *shards)
+                          struct ing_open_shard *shards, struct ing_log_loss *loss)
 {
     struct replaying all = {.options = options, .layout = layout, .same = same, .shards = shards};
     uint64_t began_ns = nx_now_ns(options->clock);
@@ -198,6 +227,7 @@ static enum nx_err replay(const struct ing_open_options *options,
     if (err == NX_OK) {
         struct ing_replay_stats sum = add_up(&all);
         report(options, &sum, began_ns);
+        *loss = loss_of(options, &sum, shards);
     }
     ing_coverage_release(&all.coverage);
     nx_free(all.stats);
@@ -228,9 +258,10 @@ static enum nx_err new_store(const struct ing_open_options *options, uint32_t nu
 }
 
 enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_open_shard *shards,
-                            uint64_t *generation)
+                            uint64_t *generation, struct ing_log_loss *loss)
 {
     struct ing_wal_layout layout;
+    *loss = (struct ing_log_loss){0};
     for (uint32_t i = 0; i < options->shards; i++)
         shards[i] = (struct ing_open_shard){0};
     enum nx_err err = options->fs->mkdir(options->fs, options->wal_dir);
@@ -244,7 +275,7 @@ enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_o
     bool same = layout.generation > 0 && layout.shards == options->shards &&
                 layout.partitions == options->partitions && layout.shard_dirs <= options->shards;
     if (layout.generation > 0)
-        err = replay(options, &layout, same, shards);
+        err = replay(options, &layout, same, shards, loss);
     if (err == NX_OK && !same) {
         layout.generation++;
         err = ing_open_dump(options, layout.generation, shards);

@@ -31,10 +31,18 @@ struct ing_open_shard {
     char *dir;              /* nx_free */
 };
 
-/* Fills `shards` (options->shards of them) and gives the log's generation. On failure nothing is
+/* What the log could not give back. */
+struct ing_log_loss {
+    uint64_t samples; /* about; 0: nothing is lost */
+    int64_t min_t;    /* of the range of time in which they were, as far as can be told */
+    int64_t max_t;
+    int64_t noticed_ms;
+};
+
+/* Fills `shards` (options->shards of them), gives the log's generation and says what is lost. On failure nothing is
  * left behind in memory. NX_ERR_CLOSED where the progress was told to cancel. */
 enum nx_err ing_open_shards(const struct ing_open_options *options, struct ing_open_shard *shards,
-                            uint64_t *generation) NX_WARN_UNUSED;
+                            uint64_t *generation, struct ing_log_loss *loss) NX_WARN_UNUSED;
 /* Writes what the shards hold into the log's generation `generation` and puts that in force. */
 enum nx_err ing_open_dump(const struct ing_open_options *options, uint64_t generation,
                           struct ing_open_shard *shards) NX_WARN_UNUSED;

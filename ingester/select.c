@@ -3,6 +3,7 @@
  * readers merge). What was found is gathered by series on the read lane, where page faults hurt
  * nobody, and goes out as frames, a few at a time, each round beginning when the connection has
  * taken the one before. */
+#include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -375,6 +376,48 @@ static enum nx_err frame_deletions(struct select *select, struct frame *frame)
     return err;
 }
 
+/* What this ingester's log lost is in no other's where there is one copy of each series. */
+static bool lacks_samples(const struct select *select)
+{
+    const struct ing_log_loss *loss = &select->ing->loss;
+    if (loss->samples == 0 || loss->max_t < select->range.min_t ||
+        loss->min_t > select->range.max_t || !select->ing->ring)
+        return false;
+    struct nx_ring_view *view = nx_ring_acquire(select->ing->ring);
+    bool alone = view->rf == 1 || view->member_count == 1;
+    nx_ring_release(view);
+    return alone;
+}
+
+static enum nx_err frame_warning(struct select *select, struct frame *frame)
+{
+    const struct ing_log_loss *loss = &select->ing->loss;
+    char noticed[40], from[40], to[40];
+    struct nx_buf text;
+    if (!lacks_samples(select))
+        return NX_OK;
+    nx_time_format_rfc3339(loss->noticed_ms, noticed, sizeof noticed);
+    nx_time_format_rfc3339(loss->min_t, from, sizeof from);
+    nx_time_format_rfc3339(loss->max_t, to, sizeof to);
+    nx_buf_init(&text, 1024);
+    nx_buf_printf(&text,
+                  "samples may be missing: the log of ingester \"%s\" was damaged when it started "
+                  "at %s, and about %" PRIu64 " samples between %s and %s have no other copy%c",
+                  select->ing->deps.node_name, noticed, loss->samples, from, to, '\0');
+    struct nx_view copy = nx_arena_copy(&frame->arena, nx_buf_view(&text));
+    enum nx_err err = nx_buf_err(&text) == NX_OK && copy.ptr ? NX_OK : NX_ERR_NOMEM;
+    if (err == NX_OK)
+        frame->message.warning = (char *)(uintptr_t)copy.ptr;
+    nx_buf_release(&text);
+    return err;
+}
+
+static enum nx_err frame_first(struct select *select, struct frame *frame)
+{
+    enum nx_err err = frame_deletions(select, frame);
+    return err == NX_OK ? frame_warning(select, frame) : err;
+}
+
 static enum nx_err frame_build(struct select *select, struct nx_buf *out)
 {
     struct frame frame = {.message = NARTHEX__SELECT_FRAME__INIT,
@@ -388,7 +431,7 @@ static enum nx_err frame_build(struct select *select, struct nx_buf *out)
     if (!frame.message.series)
         err = NX_ERR_NOMEM;
     if (err == NX_OK && !select->told)
-        err = frame_deletions(select, &frame);
+        err = frame_first(select, &frame);
     while (err == NX_OK && select->next_entry < select->entry_count && frame.bytes < FRAME_BYTES &&
            frame.message.n_series < FRAME_SERIES_MAX)
         err = frame_entry(&frame, select->range, &select->entries[select->next_entry++]);
@@ -416,7 +459,7 @@ static void lane_run(struct nx_job *job)
         select->told = true;
     while (select->err == NX_OK && select->frame_count < FRAMES_A_ROUND &&
            (select->next_entry < select->entry_count ||
-            (!select->told && select->tombstones.count > 0)))
+            (!select->told && (select->tombstones.count > 0 || lacks_samples(select)))))
         select->err = frame_build(select, &select->frames[select->frame_count++]);
 }
 

@@ -101,6 +101,9 @@ bool qry_job_ask(struct qry_job *op, const char *method, bool stream, struct nx_
 
 void qry_job_warn(struct qry_job *op, struct nx_view text)
 {
+    for (size_t i = 0; i < op->warning_count; i++)
+        if (nx_view_eq(op->warnings[i], text))
+            return;
     struct nx_view copy = nx_arena_copy(&op->arena, text);
     if (copy.ptr && nx_arena_grow(&op->arena, &op->warnings, op->warning_count,
                                   &op->warning_capacity, op->warning_count + 1, sizeof copy))

@@ -109,6 +109,7 @@ bool qry_job_fail_param(struct qry_job *op, const char *name, const struct nx_fa
 struct nx_view qry_job_param(const struct qry_job *op, const char *name);
 /* Copies the bytes and releases the buffer; false (and failed) without memory. */
 bool qry_job_ask(struct qry_job *op, const char *method, bool stream, struct nx_buf *body);
+/* Copies it; once is enough. */
 void qry_job_warn(struct qry_job *op, struct nx_view text);
 bool qry_job_nomem(struct qry_job *op);
 

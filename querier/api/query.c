@@ -6,6 +6,7 @@
 #include "querier/api/params.h"
 #include "querier/api/result.h"
 #include "querier/select/cluster_source.h"
+#include "querier/select/take.h"
 
 #define NS_PER_MS 1000000
 #define MAX_POINTS 11000
@@ -231,11 +232,24 @@ static bool evaluate(struct qry_job *op, struct query_state *state)
     return true;
 }
 
+/* What members say that their answers lack. */
+static void take_warnings(struct qry_job *op, const struct query_state *state)
+{
+    for (size_t request = 0; request < state->selection_count; request++) {
+        for (size_t i = 0; i < qry_fanout_members(op->fanout); i++) {
+            struct nx_view warning = qry_taken_warning(op->fanout, request, i);
+            if (warning.len > 0)
+                qry_job_warn(op, warning);
+        }
+    }
+}
+
 bool qry_query_evaluate(struct qry_job *op)
 {
     struct query_state *state = op->state;
     if (!evaluate(op, state))
         return false;
+    take_warnings(op, state);
     const struct qry_result *result = &state->result;
     nx_metric_add(op->qry->metrics, QRY_METRIC_SAMPLES, 0, (double)result->samples_read);
     size_t count = result->count;

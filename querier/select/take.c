@@ -2,6 +2,7 @@
 #include "querier/select/take.h"
 
 #include "querier/select/deletions.h"
+#include "querier/select/wire.h"
 
 #define NOTE_MAX_BYTES ((size_t)1 << 20)
 
@@ -48,4 +49,18 @@ enum nx_err qry_fetched_take(struct qry_fetched *fetched, struct qry_fanout *fan
     }
     qry_deletions_release(&deletions);
     return err;
+}
+
+struct nx_view qry_taken_warning(const struct qry_fanout *fanout, size_t request, size_t i)
+{
+    const struct qry_answer *answer;
+    struct nx_view warning = NX_VIEW("");
+    struct qry_wire_field field;
+    if (!qry_fanout_answers(fanout, request, i, &answer) || !answer)
+        return warning;
+    struct nx_cursor cur = nx_cursor_of(nx_view_make(answer->bytes, answer->len));
+    while (qry_wire_next(&cur, &field))
+        if (field.number == 3 && field.bytes.ptr)
+            warning = field.bytes;
+    return warning;
 }

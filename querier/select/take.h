@@ -11,4 +11,8 @@
 enum nx_err qry_fetched_take(struct qry_fetched *fetched, struct qry_fanout *fanout, size_t request,
                              struct nx_view tenant) NX_WARN_UNUSED;
 
+/* What the i-th member says that its answer lacks and nobody else has; empty: nothing. The bytes
+ * are the fan-out's. */
+struct nx_view qry_taken_warning(const struct qry_fanout *fanout, size_t request, size_t i);
+
 #endif
