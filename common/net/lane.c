@@ -18,6 +18,7 @@ struct nx_lane {
     struct nx_job **last;
     size_t waiting;
     bool ending;
+    bool gives_way;
     size_t capacity;
     size_t thread_count;
     pthread_t *threads;
@@ -60,6 +61,7 @@ static void run_job(struct nx_job *job)
 static void *lane_main(void *arg)
 {
     struct nx_lane *lane = arg;
+    bool gives_way = false;
     pthread_mutex_lock(&lane->lock);
     for (;;) {
         while (!lane->first && !lane->ending) {
@@ -75,6 +77,10 @@ static void *lane_main(void *arg)
         }
         lane->waiting--;
         nx_metric_add(lane->metrics, LANE_WAITING, 0, -1);
+        if (lane->gives_way && !gives_way) {
+            nx_thread_give_way();
+            gives_way = true;
+        }
         pthread_mutex_unlock(&lane->lock);
         run_job(job);
         pthread_mutex_lock(&lane->lock);
@@ -133,6 +139,13 @@ void nx_lane_free(struct nx_lane *lane)
     pthread_cond_destroy(&lane->work);
     pthread_mutex_destroy(&lane->lock);
     nx_free(lane);
+}
+
+void nx_lane_give_way(struct nx_lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->gives_way = true;
+    pthread_mutex_unlock(&lane->lock);
 }
 
 enum nx_err nx_lane_submit(struct nx_lane *lane, struct nx_job *job)

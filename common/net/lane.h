@@ -23,6 +23,8 @@ void nx_lane_free(struct nx_lane *lane);
 /* Sets job->home to the calling worker. NX_ERR_OVERLOADED when the queue is full, NX_ERR_CLOSED once it is being
  * freed: nothing is called. */
 enum nx_err nx_lane_submit(struct nx_lane *lane, struct nx_job *job) NX_WARN_UNUSED;
+/* Its jobs may wait for those of others: its threads give way where the CPU is short. Before the first submit. */
+void nx_lane_give_way(struct nx_lane *lane);
 /* Exposes the lane's queue under lane="<name>" (lanes of one name are added up). Before the first submit. */
 enum nx_err nx_lane_observe(struct nx_lane *lane, struct nx_telemetry *telemetry) NX_WARN_UNUSED;
 /* Jobs that wait for a thread; any thread. */

@@ -11,4 +11,7 @@
 enum nx_err nx_thread_start(const char *name, void *(*main)(void *arg), void *arg, pthread_t *out)
     NX_WARN_UNUSED;
 
+/* The calling thread gives way to others that want the CPU, from now on. */
+void nx_thread_give_way(void);
+
 #endif

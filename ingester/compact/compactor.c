@@ -61,6 +61,8 @@ enum nx_err ing_compactor_new(struct ingester *ing, struct ing_compactor **out)
     atomic_init(&compactor->cancel, false);
     enum nx_err err = nx_lane_new("ing-compact", 1, 16, &compactor->lane);
     if (err == NX_OK)
+        nx_lane_give_way(compactor->lane);
+    if (err == NX_OK)
         err = nx_lane_observe(compactor->lane, ing->deps.telemetry);
     if (err != NX_OK) {
         ing_compactor_free(compactor);

@@ -311,6 +311,8 @@ enum nx_err ing_repair_new(struct ingester *ing, struct ing_repair **out)
     if (err == NX_OK)
         err = nx_lane_new("ing-repair", 1, LANE_QUEUE, &repair->lane);
     if (err == NX_OK)
+        nx_lane_give_way(repair->lane);
+    if (err == NX_OK)
         err = nx_lane_observe(repair->lane, ing->deps.telemetry);
     if (err == NX_OK)
         err = ing_ledger_new(ing, repair->lane, &repair->ledger);

@@ -133,6 +133,11 @@ void nx_lane_free(struct nx_lane *lane)
     nx_free(lane);
 }
 
+void nx_lane_give_way(struct nx_lane *lane)
+{
+    (void)lane;
+}
+
 enum nx_err nx_lane_submit(struct nx_lane *lane, struct nx_job *job)
 {
     if (lane->ending)

@@ -5,9 +5,12 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common/base/alloc.h"
 #include "common/net/lane.h"
@@ -211,6 +214,50 @@ static void done_of_a_workers_job_runs_on_that_worker(void **state)
     nx_workers_free(workers);
 }
 
+struct look {
+    struct nx_job job;
+    int priority;
+    sem_t seen;
+};
+
+static void look_at_priority(struct nx_job *job)
+{
+    struct look *look = (struct look *)job;
+    look->priority = getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+static void look_done(struct nx_job *job)
+{
+    assert_int_equal(sem_post(&((struct look *)job)->seen), 0);
+}
+
+static int priority_on(struct nx_lane *lane)
+{
+    struct look look = {.job = {.run = look_at_priority, .done = look_done}};
+    assert_int_equal(sem_init(&look.seen, 0, 0), 0);
+    assert_int_equal(nx_lane_submit(lane, &look.job), NX_OK);
+    while (sem_wait(&look.seen) != 0) {
+    }
+    assert_int_equal(sem_destroy(&look.seen), 0);
+    return look.priority;
+}
+
+static void lane_that_gives_way_has_a_lower_priority_and_others_keep_theirs(void **state)
+{
+    (void)state;
+    struct nx_lane *plain = NULL;
+    struct nx_lane *kind = NULL;
+    assert_int_equal(nx_lane_new("plain", 1, 4, &plain), NX_OK);
+    assert_int_equal(nx_lane_new("kind", 1, 4, &kind), NX_OK);
+    nx_lane_give_way(kind);
+    int before = getpriority(PRIO_PROCESS, 0);
+    assert_true(priority_on(kind) > before || before == 19);
+    assert_int_equal(priority_on(plain), before);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+    nx_lane_free(plain);
+    nx_lane_free(kind);
+}
+
 static void lane_free_of_null_does_nothing(void **state)
 {
     (void)state;
@@ -224,6 +271,7 @@ int main(void)
         cmocka_unit_test(submit_beyond_capacity_is_refused),
         cmocka_unit_test(pool_runs_jobs_side_by_side),
         cmocka_unit_test(done_of_a_workers_job_runs_on_that_worker),
+        cmocka_unit_test(lane_that_gives_way_has_a_lower_priority_and_others_keep_theirs),
         cmocka_unit_test(lane_free_of_null_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
