@@ -195,6 +195,9 @@ static enum nx_err open_distributor(struct cmd_process *process, struct nx_fail 
         .http = process->http,
         .clients = process->clients,
         .ring = process->ring,
+        .etcd_endpoints = strcmp(process->settings.ring_options.backend, "etcd") == 0
+                              ? process->settings.ring_options.etcd_endpoints
+                              : NULL,
         .clock = process->clock,
         .telemetry = process->telemetry,
         .rpc = process->rpc,

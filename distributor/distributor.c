@@ -105,6 +105,7 @@ void dist_drain(struct distributor *dist, void (*done)(void *user), void *user)
     assert(nx_worker_is_current(nx_workers_at(dist->deps.workers, 0)));
     dist->drained = done;
     dist->drained_user = user;
+    dist_ha_etcd_stop(dist->ha_etcd);
     dist_scrape_stop(dist->scrape, drain_pushes, dist);
 }
 
@@ -218,6 +219,9 @@ static enum nx_err set_up(struct distributor *dist, struct nx_fail *fail)
         err = dist_rates_new(&dist->rates);
     if (!err)
         err = dist_ha_new(&dist->ha);
+    if (!err && dist->deps.etcd_endpoints)
+        err = dist_ha_etcd_new(dist->deps.etcd_endpoints, dist->deps.cluster, dist->deps.telemetry,
+                               &dist->ha_etcd, fail);
     if (!err)
         err = dist_shares_new(&dist->shares);
     if (!err)
@@ -271,6 +275,7 @@ void dist_free(struct distributor *dist)
     nx_free(dist->workers);
     dist_loads_free(dist->loads);
     dist_rates_free(dist->rates);
+    dist_ha_etcd_free(dist->ha_etcd);
     dist_ha_free(dist->ha);
     dist_shares_free(dist->shares);
     nx_free(dist);

@@ -9,6 +9,7 @@
 #include "common/net/http_server.h"
 #include "distributor/distributor.h"
 #include "distributor/ha.h"
+#include "distributor/ha_etcd.h"
 #include "distributor/push.h"
 #include "distributor/rates.h"
 #include "distributor/scrape/scrape.h"
@@ -39,6 +40,7 @@ struct distributor {
     struct dist_loads *loads;
     struct dist_rates *rates;
     struct dist_ha *ha;
+    struct dist_ha_etcd *ha_etcd; /* NULL: elections live in the ingesters */
     struct dist_shares *shares;
     struct dist_cache *cache;
     struct dist_worker *workers;

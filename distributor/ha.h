@@ -1,7 +1,7 @@
 /* Groups of Prometheus servers that send the same samples: of each (tenant, group) one replica is
- * elected, whose samples are taken; those of the others are not. The election lives in the
- * ingesters that own the pair (docs/limits.md); here is what they said last, so that most requests
- * are decided without asking. Any thread. */
+ * elected, whose samples are taken; those of the others are not. The election lives in etcd or
+ * in the ingesters that own the pair (docs/limits.md); here is what they said last, so that most
+ * requests are decided without asking. Any thread. */
 #ifndef DIST_HA_H
 #define DIST_HA_H
 

@@ -340,8 +340,10 @@ static void on_claimed(void *user, enum nx_err err, enum dist_ha_verdict verdict
     struct nx_fail fail = {.code = NX_OK};
     count_claim(request->worker->dist, err, verdict);
     if (err)
-        (void)nx_fail_set(&fail, NX_ERR_UNAVAILABLE,
-                          "no majority: the ingesters do not say which replica is elected");
+        (void)nx_fail_set(&fail, NX_ERR_UNAVAILABLE, "%s",
+                          request->worker->dist->ha_etcd
+                              ? "etcd does not say which replica is elected"
+                              : "no majority: the ingesters do not say which replica is elected");
     if (err)
         give_up(request, NX_ERR_UNAVAILABLE, &fail);
     else if (verdict == DIST_HA_TAKE)
@@ -370,7 +372,10 @@ static void claim(struct write_request *request, bool held, bool wait)
                                             .count_user = dist,
                                             .done = wait ? on_claimed : on_refreshed,
                                             .user = wait ? (void *)request : (void *)dist};
-    dist_ha_claim_start(&options);
+    if (dist->ha_etcd)
+        dist_ha_etcd_claim(dist->ha_etcd, &options);
+    else
+        dist_ha_claim_start(&options);
 }
 
 /* Whether the batch is wanted; it may be known only later. */
