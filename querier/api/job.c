@@ -301,7 +301,8 @@ static void on_fetched(void *user)
     nx_metric_add(op->qry->metrics, QRY_METRIC_FETCHED, 0, (double)qry_fanout_bytes(op->fanout));
     enum nx_err err = qry_fanout_outcome(op->fanout, &incomplete, &fail);
     if (err == NX_ERR_TIMEOUT)
-        qry_job_fail(op, QRY_API_TIMEOUT, "query timed out in expression evaluation");
+        qry_job_fail(op, QRY_API_TIMEOUT, "query timed out in expression evaluation: %s",
+                     nx_fail_text(&fail));
     else if (err == NX_ERR_CANCELED)
         qry_job_fail(op, QRY_API_CANCELED, "query was canceled in expression evaluation");
     else if (err == NX_ERR_UNAVAILABLE)
@@ -324,17 +325,26 @@ static void on_fetched(void *user)
     start_evaluation(op);
 }
 
+/* What is left of the query's time; where an incomplete result will do, a quarter of it is kept for
+ * the evaluation of what has come by then. */
+static uint64_t fetch_ms(const struct qry_job *op)
+{
+    uint64_t now = nx_now_ns(op->qry->deps.clock);
+    uint64_t left_ms = op->deadline_ns > now ? (op->deadline_ns - now + 999999) / 1000000 : 0;
+    if (op->partial && !op->write)
+        left_ms -= left_ms / 4;
+    return left_ms > 0 ? left_ms : 1;
+}
+
 static void start_fetch(struct qry_job *op)
 {
     const struct qry_deps *deps = &op->qry->deps;
-    uint64_t now = nx_now_ns(deps->clock);
-    uint64_t left_ms = op->deadline_ns > now ? (op->deadline_ns - now + 999999) / 1000000 : 0;
     struct qry_fanout_options options = {
         .worker = op->home->worker,
         .client = op->home->client,
         .ring = deps->ring,
         .clock = deps->clock,
-        .timeout_ms = left_ms > 0 ? left_ms : 1,
+        .timeout_ms = fetch_ms(op),
         .max_bytes = (size_t)deps->settings->max_fetched_bytes,
         .budget = &op->qry->fetch_budget,
         .partial = op->partial && !op->write,

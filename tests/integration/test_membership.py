@@ -86,6 +86,37 @@ def test_readonly_member_keeps_its_state_over_a_restart(four, remote_pb2):
     wait_state([four.distributor, four.querier], "ingester-3", "ACTIVE")
 
 
+def test_readonly_member_counts_as_one_that_fails(cluster, remote_pb2):
+    """Writes need both of the others; reads count on it, for what is acknowledged is on them."""
+    written = 0
+
+    def check():
+        rows = cluster.querier.query("count_over_time(member_test[60s])", 1_700_000_000 + written - 1)
+        assert len(rows) == 200 and {row["value"][1] for row in rows} == {str(written)}
+
+    assert ctl(cluster.querier, "readonly", "ingester-1", "on").returncode == 0
+    wait_state([cluster.distributor, cluster.querier], "ingester-1", "READONLY")
+    while written < 5:
+        assert write(remote_pb2, cluster, written).status == 204
+        written += 1
+    check()
+    for victim in cluster.ingesters[1:]:
+        victim.kill()
+        harness.wait_until(lambda: write(remote_pb2, cluster, 10).status == 503, what="a refused write")
+        check()
+        victim.start()
+        victim.wait_ready()
+        harness.wait_until(lambda: write(remote_pb2, cluster, written).status == 204, what="writes again")
+        written += 1
+        check()
+    assert ctl(cluster.querier, "readonly", "ingester-1", "off").returncode == 0
+    wait_state([cluster.distributor, cluster.querier], "ingester-1", "ACTIVE")
+    cluster.ingesters[1].kill()
+    assert write(remote_pb2, cluster, written).status == 204
+    written += 1
+    check()
+
+
 def test_too_few_members_refuse_to_leave_or_pause(cluster):
     drain = ctl(cluster.querier, "drain", "ingester-1")
     assert drain.returncode == 1
