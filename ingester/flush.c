@@ -161,6 +161,13 @@ static void on_scanned(struct ing_flush_run *run, enum nx_err err)
     run_end(flush);
 }
 
+/* Where memory is short the flush must not wait. */
+static struct ing_pace pace_of(const struct ing_flush *flush, bool force_oldest)
+{
+    int64_t rate = flush->ing->deps.settings->compaction_rate;
+    return (struct ing_pace){.bytes_per_s = force_oldest ? 0 : rate};
+}
+
 static void begin(struct ing_flush *flush, bool force_oldest)
 {
     assert(!flush->running);
@@ -172,6 +179,7 @@ static void begin(struct ing_flush *flush, bool force_oldest)
                                         .ing = flush->ing,
                                         .wants = flush->served,
                                         .force_oldest = force_oldest,
+                                        .pace = pace_of(flush, force_oldest),
                                         .deletions = ing_tombstones_last(flush->ing->tombstones)};
     nx_arena_init(&flush->run.arena, 0);
     flush->run_err = ing_flush_scan(&flush->run, on_scanned);

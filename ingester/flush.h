@@ -6,6 +6,7 @@
 #define ING_FLUSH_H
 
 #include "ingester/ingester_internal.h"
+#include "ingester/pace.h"
 
 enum nx_err ing_flush_new(struct ingester *ing, struct ing_flush **out) NX_WARN_UNUSED;
 /* Begins to look for ripe windows every few seconds; on worker 0 or before the workers run. */
@@ -73,6 +74,7 @@ struct ing_flush_run {
     uint64_t *before; /* one a shard: what is flushed was logged in segments before this */
     const struct ing_flush_want *wants; /* windows that are taken whether they are ripe or not */
     bool force_oldest;                  /* and so are the oldest of all */
+    struct ing_pace pace;               /* of the lane */
     uint64_t deletions;                 /* that the heads' samples need not be read through */
     bool cut;                           /* the logs are cut, the heads are pinned */
     bool stopping;                      /* the blocks that are left are not written any more */

@@ -165,6 +165,8 @@ static enum nx_err writer_open(struct write *write, struct ing_flush_target *tar
         return err;
     err = ing_block_writer_new(ing->deps.fs, dir, name, &meta, &target->writer);
     nx_free(dir);
+    if (err == NX_OK)
+        ing_block_writer_slow(target->writer, &write->run->pace);
     return err;
 }
 

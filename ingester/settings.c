@@ -40,7 +40,10 @@ static const struct nx_setting table[] = {
      .min = 0,
      .max = INT64_MAX,
      .reloadable = true,
-     .help = "Bytes of samples that compaction reads and writes in a second; 0: no limit."},
+     .help = "Bytes of samples that a compaction reads and writes in a second, and a flush writes; "
+             "both take "
+             "at most half a processor then. 0: no limit. Under memory pressure a flush takes its "
+             "all."},
     {.key = "storage.max-memory",
      .type = NX_SETTING_BYTES,
      .default_text = "0",

@@ -187,6 +187,20 @@ static enum nx_err posix_sync_dir(const struct nx_fs *fs, const char *path)
     return err;
 }
 
+static enum nx_err posix_write_behind(const struct nx_fs *fs, int fd, uint64_t offset, uint64_t len)
+{
+    (void)fs;
+    uint64_t before = offset < len ? 0 : offset - len;
+    if (offset > INT64_MAX - len)
+        return NX_ERR_TOO_LARGE;
+    int rc = sync_file_range(fd, (off_t)offset, (off_t)len, SYNC_FILE_RANGE_WRITE);
+    if (rc == 0 && before < offset)
+        rc = sync_file_range(fd, (off_t)before, (off_t)(offset - before),
+                             SYNC_FILE_RANGE_WAIT_BEFORE);
+    /* a file system that cannot: the sync at the end does it all */
+    return rc == 0 || errno == ENOSYS || errno == ESPIPE ? NX_OK : last_error();
+}
+
 const struct nx_fs *nx_fs_posix(void)
 {
     static const struct nx_fs fs = {
@@ -200,6 +214,7 @@ const struct nx_fs *nx_fs_posix(void)
         .mkdir = posix_mkdir,
         .rmdir = posix_rmdir,
         .sync_dir = posix_sync_dir,
+        .write_behind = posix_write_behind,
     };
     return &fs;
 }

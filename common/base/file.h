@@ -31,6 +31,11 @@ struct nx_fs {
                          const char *path); /* and its parents; existing is ok */
     enum nx_err (*rmdir)(const struct nx_fs *fs, const char *path); /* and everything below it */
     enum nx_err (*sync_dir)(const struct nx_fs *fs, const char *path);
+    /* [offset, offset + len) was just written at the end of the file: it begins its way to the disk
+     * now, and the `len` bytes before it have come there (so that a file that grows never holds
+     * much that others' syncs have to wait for). Promises nothing; only sync does. On failure the
+     * file is not to be trusted: the error may not be told again. */
+    enum nx_err (*write_behind)(const struct nx_fs *fs, int fd, uint64_t offset, uint64_t len);
 };
 
 const struct nx_fs *nx_fs_posix(void);

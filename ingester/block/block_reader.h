@@ -26,6 +26,9 @@ const char *ing_block_dir(const struct ing_block *block);
 uint64_t ing_block_size(const struct ing_block *block);
 /* Checks every checksum. */
 enum nx_err ing_block_verify(struct ing_block *block) NX_WARN_UNUSED;
+/* The same, resting as the pace wants (ingester/pace.h). */
+struct ing_pace;
+enum nx_err ing_block_verify_slowly(struct ing_block *block, struct ing_pace *pace) NX_WARN_UNUSED;
 
 /* Where the bytes of the file are. */
 struct ing_block_sizes {

@@ -3,6 +3,7 @@
 #include "common/base/alloc.h"
 #include "common/chunk/column/column_chunk.h"
 #include "ingester/block/block_view.h"
+#include "ingester/pace.h"
 
 struct ing_block_iter {
     struct ing_block_view *view;
@@ -164,6 +165,11 @@ int ing_block_iter_next(struct ing_block_iter *iter, struct ing_block_series *ou
 
 enum nx_err ing_block_verify(struct ing_block *block)
 {
+    return ing_block_verify_slowly(block, NULL);
+}
+
+enum nx_err ing_block_verify_slowly(struct ing_block *block, struct ing_pace *pace)
+{
     struct ing_block_iter *iter;
     struct ing_block_series series;
     struct ing_range all = {.min_t = INT64_MIN, .max_t = INT64_MAX};
@@ -172,7 +178,7 @@ enum nx_err ing_block_verify(struct ing_block *block)
         return err;
     int rc;
     while ((rc = ing_block_iter_next(iter, &series)) == 1)
-        ;
+        ing_pace_rest(pace);
     ing_block_iter_free(iter);
     return (enum nx_err)rc;
 }

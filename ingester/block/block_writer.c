@@ -121,6 +121,11 @@ void ing_block_writer_free(struct ing_block_writer *writer)
     nx_free(writer);
 }
 
+void ing_block_writer_slow(struct ing_block_writer *writer, struct ing_pace *pace)
+{
+    writer->pace = pace;
+}
+
 const char *ing_block_writer_path(const struct ing_block_writer *writer)
 {
     return writer->final_dir;
@@ -132,8 +137,11 @@ enum nx_err ing_block_writer_flush(struct ing_block_writer *writer, size_t at_le
     if (err != NX_OK || writer->out.len < at_least || writer->out.len == 0)
         return err;
     err = writer->fs->write(writer->fs, writer->fd, writer->out.data, writer->out.len);
+    if (err == NX_OK)
+        err = writer->fs->write_behind(writer->fs, writer->fd, writer->written, writer->out.len);
     if (err != NX_OK)
         return err;
+    ing_pace_spend(writer->pace, writer->out.len);
     writer->written += writer->out.len;
     nx_buf_clear(&writer->out);
     return NX_OK;
@@ -316,6 +324,7 @@ static enum nx_err add_pieces(struct ing_block_writer *writer, struct nx_series_
     writer->meta.chunks += count;
     for (size_t i = 0; i < count; i++)
         writer->meta.samples += pieces[i].count;
+    ing_pace_rest(writer->pace);
     return spill_write(writer, SPILL_BYTES);
 }
 

@@ -8,6 +8,7 @@
 #include "common/chunk/chunk.h"
 #include "common/labels/series_id.h"
 #include "ingester/block/block_meta.h"
+#include "ingester/pace.h"
 
 struct ing_block_writer;
 
@@ -16,6 +17,8 @@ struct ing_block_writer;
 enum nx_err ing_block_writer_new(const struct nx_fs *fs, const char *dir, const char *name,
                                  const struct ing_block_meta *meta,
                                  struct ing_block_writer **out) NX_WARN_UNUSED;
+/* From now on the writer goes no faster than the pace allows, which must outlive it. */
+void ing_block_writer_slow(struct ing_block_writer *writer, struct ing_pace *pace);
 /* A series with its chunks, in any order and overlapping, of which the samples in [min_t, max_t) of
  * the block are kept; each series once. The views need not outlive the call. */
 enum nx_err ing_block_writer_add(struct ing_block_writer *writer, struct nx_series_id id,

@@ -184,6 +184,7 @@ static enum nx_err bundle_end(struct content *content)
             err = ing_page_put(content->pages, nx_buf_view(slab), &writer->out, &ref);
         if (err != NX_OK)
             return err;
+        ing_pace_rest(writer->pace);
         ref.offset = at;
         ing_page_ref_put(&content->bundles, &ref);
         nx_buf_clear(slab);
@@ -192,6 +193,7 @@ static enum nx_err bundle_end(struct content *content)
     content->first += content->filled;
     content->filled = 0;
     content->bundle_count++;
+    ing_pace_rest(writer->pace);
     return ing_block_writer_flush(writer, WRITE_BYTES);
 }
 

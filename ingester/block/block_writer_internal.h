@@ -29,6 +29,7 @@ struct ing_block_writer {
     char *dir;
     char *tmp_dir;
     char *final_dir;
+    struct ing_pace *pace; /* NULL: none */
     int fd;
     bool finished;
     uint64_t written; /* bytes handed to the file */

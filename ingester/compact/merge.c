@@ -195,7 +195,11 @@ static enum nx_err writer_open(struct run *run)
     nx_rand_system(&rand);
     (void)snprintf(name, sizeof name, "%" PRId64 "-%" PRId64 "-%016" PRIx64, run->meta.min_t,
                    run->meta.max_t, nx_rand_u64(&rand));
-    return ing_block_writer_new(run->merge->fs, run->dir, name, &run->meta, &run->writer);
+    enum nx_err err =
+        ing_block_writer_new(run->merge->fs, run->dir, name, &run->meta, &run->writer);
+    if (err == NX_OK)
+        ing_block_writer_slow(run->writer, run->merge->pace);
+    return err;
 }
 
 static enum nx_err write_series(struct run *run, struct nx_series_id id, struct nx_labels labels,
@@ -207,7 +211,7 @@ static enum nx_err write_series(struct run *run, struct nx_series_id id, struct 
         err = ing_block_writer_add(run->writer, id, labels, run->chunks, chunk_count);
     for (size_t i = 0; i < chunk_count; i++)
         bytes += run->chunks[i].data.len;
-    ing_pace_spend(run->merge->pace, 2 * bytes); /* read and written */
+    ing_pace_spend(run->merge->pace, bytes);
     return err;
 }
 
@@ -254,7 +258,7 @@ static enum nx_err verify(struct run *run, struct ing_block **out)
     enum nx_err err = ing_block_open(ing_block_writer_path(run->writer), &block, &fail);
     if (err != NX_OK)
         return err;
-    err = ing_block_verify(block);
+    err = ing_block_verify_slowly(block, run->merge->pace);
     if (err == NX_OK)
         *out = block;
     else

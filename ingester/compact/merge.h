@@ -7,14 +7,8 @@
 #include <stdatomic.h>
 
 #include "ingester/block/block_set.h"
+#include "ingester/pace.h"
 #include "ingester/tombstone/tombstones.h"
-
-/* Slows down whoever reads and writes to so many bytes a second, by sleeping. One thread. */
-struct ing_pace {
-    int64_t bytes_per_s; /* 0: as fast as it goes */
-    uint64_t due_ns;     /* CLOCK_MONOTONIC; when the bytes so far are paid for */
-};
-void ing_pace_spend(struct ing_pace *pace, uint64_t bytes);
 
 struct ing_merge {
     const struct nx_fs *fs;

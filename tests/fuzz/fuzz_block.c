@@ -56,7 +56,7 @@ static void mend_pages(struct part pages, struct part section, uint64_t offset, 
         uint8_t *ref = section.at + offset;
         uint64_t at = load(ref, 8);
         uint64_t len = load(ref + 8, 4);
-        if (at <= pages.len && len <= pages.len - at)
+        if (len > 0 && at <= pages.len && len <= pages.len - at)
             store_u32(ref + 16, nx_crc32c(0, pages.at + at, (size_t)len));
     }
 }

@@ -241,6 +241,15 @@ static enum nx_err fs_sync_dir(const struct nx_fs *fs, const char *path)
     return NX_OK;
 }
 
+static enum nx_err fs_write_behind(const struct nx_fs *fs, int fd, uint64_t offset, uint64_t len)
+{
+    (void)fs;
+    (void)fd;
+    (void)offset;
+    (void)len;
+    return fails(disk()->sync_failures) ? NX_ERR_IO : NX_OK;
+}
+
 const struct nx_fs *nx_fs_posix(void)
 {
     static const struct nx_fs fs = {
@@ -254,6 +263,7 @@ const struct nx_fs *nx_fs_posix(void)
         .mkdir = fs_mkdir,
         .rmdir = fs_rmdir,
         .sync_dir = fs_sync_dir,
+        .write_behind = fs_write_behind,
     };
     return &fs;
 }

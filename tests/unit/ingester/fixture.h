@@ -36,6 +36,7 @@ enum fault_op {
     FAULT_MKDIR,
     FAULT_RMDIR,
     FAULT_SYNC_DIR,
+    FAULT_WRITE_BEHIND,
     FAULT_OPS
 };
 struct fault_fs {

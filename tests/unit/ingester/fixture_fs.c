@@ -224,6 +224,16 @@ static enum nx_err f_sync_dir(const struct nx_fs *fs, const char *path)
     return end(state, err);
 }
 
+/* Nothing is safe afterwards that was not before. */
+static enum nx_err f_write_behind(const struct nx_fs *fs, int fd, uint64_t offset, uint64_t len)
+{
+    struct fault_state *state = state_of(fs);
+    enum nx_err err;
+    if (begin(state, FAULT_WRITE_BEHIND, &err))
+        return end(state, err);
+    return end(state, nx_fs_posix()->write_behind(nx_fs_posix(), fd, offset, len));
+}
+
 void fault_fs_init(struct fault_fs *fs)
 {
     *fs = (struct fault_fs){.base = {.open = f_open,
@@ -235,7 +245,8 @@ void fault_fs_init(struct fault_fs *fs)
                                      .unlink = f_unlink,
                                      .mkdir = f_mkdir,
                                      .rmdir = f_rmdir,
-                                     .sync_dir = f_sync_dir}};
+                                     .sync_dir = f_sync_dir,
+                                     .write_behind = f_write_behind}};
     fs->state = calloc(1, sizeof *fs->state);
     assert_non_null(fs->state);
     fs->state->disk = disk_new();
