@@ -157,7 +157,12 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
         .dns = settings->ring_dns,
         .dns_server = settings->ring_dns_server,
         .dns_interval_ms = (uint64_t)settings->dns_interval_ms,
-        .etcd_endpoints = settings->ring_etcd_endpoints,
+        .etcd = {.endpoints = settings->ring_etcd_endpoints,
+                 .ca_file = settings->ring_etcd_ca,
+                 .cert_file = settings->ring_etcd_cert,
+                 .key_file = settings->ring_etcd_key,
+                 .user = settings->ring_etcd_user,
+                 .password = settings->ring_etcd_password},
         .forget_after_ms = (uint64_t)settings->forget_after_ms,
         .cluster = settings->ring_cluster,
         .partitions = (uint32_t)settings->ring_partitions,
@@ -195,9 +200,9 @@ static enum nx_err open_distributor(struct cmd_process *process, struct nx_fail 
         .http = process->http,
         .clients = process->clients,
         .ring = process->ring,
-        .etcd_endpoints = strcmp(process->settings.ring_options.backend, "etcd") == 0
-                              ? process->settings.ring_options.etcd_endpoints
-                              : NULL,
+        .etcd = strcmp(process->settings.ring_options.backend, "etcd") == 0
+                    ? &process->settings.ring_options.etcd
+                    : NULL,
         .clock = process->clock,
         .telemetry = process->telemetry,
         .rpc = process->rpc,

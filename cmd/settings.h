@@ -32,6 +32,11 @@ struct cmd_settings {
     const char *ring_dns_server;
     int64_t dns_interval_ms;
     const char *ring_etcd_endpoints;
+    const char *ring_etcd_ca;
+    const char *ring_etcd_cert;
+    const char *ring_etcd_key;
+    const char *ring_etcd_user;
+    const char *ring_etcd_password;
     int64_t forget_after_ms;
     double node_weight;
     struct nx_ring_options ring_options; /* made of the above; the backends keep it */

@@ -219,8 +219,8 @@ static enum nx_err set_up(struct distributor *dist, struct nx_fail *fail)
         err = dist_rates_new(&dist->rates);
     if (!err)
         err = dist_ha_new(&dist->ha);
-    if (!err && dist->deps.etcd_endpoints)
-        err = dist_ha_etcd_new(dist->deps.etcd_endpoints, dist->deps.cluster, dist->deps.telemetry,
+    if (!err && dist->deps.etcd)
+        err = dist_ha_etcd_new(dist->deps.etcd, dist->deps.cluster, dist->deps.telemetry,
                                &dist->ha_etcd, fail);
     if (!err)
         err = dist_shares_new(&dist->shares);

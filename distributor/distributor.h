@@ -33,7 +33,7 @@ struct dist_deps {
     struct nx_http_server *http;
     struct nx_rpc_client *const *clients; /* one a worker */
     struct nx_ring *ring;
-    const char *etcd_endpoints; /* where the ring lives in etcd; else NULL */
+    const struct nx_etcd_access *etcd; /* where the ring lives in etcd; else NULL */
     const struct nx_clock *clock;
     struct nx_log *log;
     struct nx_telemetry *telemetry;

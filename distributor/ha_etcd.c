@@ -42,7 +42,7 @@ struct holder {
     struct nx_view replica; /* in the claim's arena */
 };
 
-enum nx_err dist_ha_etcd_new(const char *endpoints, const char *cluster,
+enum nx_err dist_ha_etcd_new(const struct nx_etcd_access *access, const char *cluster,
                              struct nx_telemetry *telemetry, struct dist_ha_etcd **out,
                              struct nx_fail *fail)
 {
@@ -51,7 +51,7 @@ enum nx_err dist_ha_etcd_new(const char *endpoints, const char *cluster,
         return NX_ERR_NOMEM;
     atomic_init(&etcd->stop, false);
     (void)snprintf(etcd->prefix, sizeof etcd->prefix, "/narthex/%.200s/ha/", cluster);
-    enum nx_err err = nx_etcd_new(endpoints, &etcd->stop, &etcd->client, fail);
+    enum nx_err err = nx_etcd_new(access, &etcd->stop, &etcd->client, fail);
     if (!err)
         err = nx_lane_new("ha", 1, LANE_CAPACITY, &etcd->lane);
     if (!err)

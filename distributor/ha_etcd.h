@@ -8,9 +8,10 @@
 #include "distributor/ha_claim.h"
 
 struct dist_ha_etcd;
+struct nx_etcd_access;
 
-/* `endpoints` and `cluster` as the ring has them. */
-enum nx_err dist_ha_etcd_new(const char *endpoints, const char *cluster,
+/* `access` (which outlives it) and `cluster` as the ring has them. */
+enum nx_err dist_ha_etcd_new(const struct nx_etcd_access *access, const char *cluster,
                              struct nx_telemetry *telemetry, struct dist_ha_etcd **out,
                              struct nx_fail *fail) NX_WARN_UNUSED;
 /* When a drain begins: calls to etcd end within a second, and claims with NX_ERR_UNAVAILABLE. */

@@ -365,10 +365,9 @@ enum nx_err nx_backend_etcd_new(const struct nx_ring_options *options, struct nx
     backend->base.setting = "ring.etcd-endpoints";
     backend->options = options;
     (void)snprintf(backend->prefix, sizeof(backend->prefix), "/narthex/%.200s/", options->cluster);
-    enum nx_err err =
-        nx_etcd_new(options->etcd_endpoints, &backend->base.stop, &backend->etcd, fail);
+    enum nx_err err = nx_etcd_new(&options->etcd, &backend->base.stop, &backend->etcd, fail);
     if (err == NX_OK) {
-        err = nx_etcd_new(options->etcd_endpoints, NULL, &backend->forgetter, fail);
+        err = nx_etcd_new(&options->etcd, NULL, &backend->forgetter, fail);
     }
     if (err != NX_OK) {
         end(&backend->base);

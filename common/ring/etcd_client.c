@@ -16,6 +16,8 @@
 struct nx_etcd {
     CURL *curl;
     struct curl_slist *headers;
+    const struct nx_etcd_access *access;
+    bool has_token; /* among the headers */
     const atomic_bool *stop;
     char *text; /* the endpoints, cut at their commas */
     const char *endpoints[MAX_ENDPOINTS];
@@ -115,8 +117,13 @@ static enum nx_err split(struct nx_etcd *etcd, struct nx_fail *fail)
     return NX_OK;
 }
 
-enum nx_err nx_etcd_new(const char *endpoints, const atomic_bool *stop, struct nx_etcd **out,
-                        struct nx_fail *fail)
+static bool is_set(const char *text)
+{
+    return text && *text;
+}
+
+enum nx_err nx_etcd_new(const struct nx_etcd_access *access, const atomic_bool *stop,
+                        struct nx_etcd **out, struct nx_fail *fail)
 {
     struct nx_etcd *etcd = nx_calloc(1, sizeof(*etcd));
     enum nx_err err = NX_ERR_NOMEM;
@@ -124,7 +131,8 @@ enum nx_err nx_etcd_new(const char *endpoints, const atomic_bool *stop, struct n
         return nx_fail_set(fail, err, "%s", nx_err_text(err));
     }
     etcd->stop = stop;
-    etcd->text = nx_strdup(endpoints);
+    etcd->access = access;
+    etcd->text = nx_strdup(is_set(access->endpoints) ? access->endpoints : "");
     etcd->curl = curl_easy_init();
     etcd->headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (!etcd->text || !etcd->curl || !etcd->headers) {
@@ -179,6 +187,18 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, cur
     return etcd->stop && atomic_load(etcd->stop) ? 1 : 0;
 }
 
+static void use_tls(struct nx_etcd *etcd)
+{
+    const struct nx_etcd_access *access = etcd->access;
+    if (is_set(access->ca_file)) {
+        curl_easy_setopt(etcd->curl, CURLOPT_CAINFO, access->ca_file);
+    }
+    if (is_set(access->cert_file)) {
+        curl_easy_setopt(etcd->curl, CURLOPT_SSLCERT, access->cert_file);
+        curl_easy_setopt(etcd->curl, CURLOPT_SSLKEY, access->key_file);
+    }
+}
+
 static CURLcode post(struct nx_etcd *etcd, const char *path, const char *body, long timeout_ms,
                      struct reply *reply, long *status)
 {
@@ -198,19 +218,21 @@ static CURLcode post(struct nx_etcd *etcd, const char *path, const char *body, l
     curl_easy_setopt(etcd->curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(etcd->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(etcd->curl, CURLOPT_XFERINFODATA, etcd);
+    use_tls(etcd);
     CURLcode code = curl_easy_perform(etcd->curl);
     *status = 0;
     curl_easy_getinfo(etcd->curl, CURLINFO_RESPONSE_CODE, status);
     return code;
 }
 
-/* The answer of one endpoint. */
-static enum nx_err ask(struct nx_etcd *etcd, const char *path, const char *body, json_t **answer,
-                       struct nx_fail *fail)
+/* The answer of one endpoint. *status: its HTTP status, 0 where none came. */
+static enum nx_err ask_once(struct nx_etcd *etcd, const char *path, const char *body,
+                            json_t **answer, long *http_status, struct nx_fail *fail)
 {
     struct reply reply = {.watch = false};
     long status = 0;
     CURLcode code = post(etcd, path, body, CALL_TIMEOUT_MS, &reply, &status);
+    *http_status = status;
     const char *endpoint = etcd->endpoints[etcd->current];
     enum nx_err err = NX_OK;
     json_t *json = NULL;
@@ -229,6 +251,74 @@ static enum nx_err ask(struct nx_etcd *etcd, const char *path, const char *body,
     }
     nx_buf_release(&reply.body);
     *answer = json;
+    return err;
+}
+
+/* --- the token ------------------------------------------------------------------------------- */
+
+/* NULL takes it away. */
+static enum nx_err set_token(struct nx_etcd *etcd, const char *token)
+{
+    char header[1024];
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    if (headers && token) {
+        int len = snprintf(header, sizeof(header), "Authorization: %s", token);
+        struct curl_slist *more =
+            len > 0 && (size_t)len < sizeof(header) ? curl_slist_append(headers, header) : NULL;
+        if (!more) {
+            curl_slist_free_all(headers);
+        }
+        headers = more;
+    }
+    if (!headers) {
+        return NX_ERR_NOMEM;
+    }
+    curl_slist_free_all(etcd->headers);
+    etcd->headers = headers;
+    etcd->has_token = token != NULL;
+    return NX_OK;
+}
+
+static enum nx_err authenticate(struct nx_etcd *etcd, struct nx_fail *fail)
+{
+    const struct nx_etcd_access *access = etcd->access;
+    json_t *request = json_pack("{s:s,s:s}", "name", access->user, "password",
+                                access->password ? access->password : "");
+    char *body = request ? json_dumps(request, JSON_COMPACT) : NULL;
+    json_t *answer = NULL;
+    long status = 0;
+    json_decref(request);
+    if (!body) {
+        return nx_fail_set(fail, NX_ERR_NOMEM, "%s", nx_err_text(NX_ERR_NOMEM));
+    }
+    enum nx_err err = set_token(etcd, NULL);
+    if (err == NX_OK) {
+        err = ask_once(etcd, "/v3/auth/authenticate", body, &answer, &status, fail);
+    }
+    free(body);
+    if (err != NX_OK) {
+        return err;
+    }
+    const char *token = json_string_value(json_object_get(answer, "token"));
+    err = token ? set_token(etcd, token) : NX_ERR_UNAVAILABLE;
+    json_decref(answer);
+    return err == NX_OK ? NX_OK : nx_fail_set(fail, err, "etcd gave no token");
+}
+
+/* With a token where a user is set, and with another one where etcd takes it no longer. */
+static enum nx_err ask(struct nx_etcd *etcd, const char *path, const char *body, json_t **answer,
+                       struct nx_fail *fail)
+{
+    bool wants_token = is_set(etcd->access->user);
+    enum nx_err err = wants_token && !etcd->has_token ? authenticate(etcd, fail) : NX_OK;
+    long status = 0;
+    if (err == NX_OK) {
+        err = ask_once(etcd, path, body, answer, &status, fail);
+    }
+    if (err != NX_OK && wants_token && status == 401) {
+        err = authenticate(etcd, fail);
+        err = err == NX_OK ? ask_once(etcd, path, body, answer, &status, fail) : err;
+    }
     return err;
 }
 

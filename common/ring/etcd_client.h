@@ -9,12 +9,13 @@
 #include <stdint.h>
 
 #include "common/base/err.h"
+#include "common/ring/etcd_access.h"
 
 struct nx_etcd;
 
-/* "http://host:port,..."; `stop` (may be NULL) ends a call in progress within a second. */
-enum nx_err nx_etcd_new(const char *endpoints, const atomic_bool *stop, struct nx_etcd **out,
-                        struct nx_fail *fail) NX_WARN_UNUSED;
+/* `access` must live as long; `stop` (may be NULL) ends a call in progress within a second. */
+enum nx_err nx_etcd_new(const struct nx_etcd_access *access, const atomic_bool *stop,
+                        struct nx_etcd **out, struct nx_fail *fail) NX_WARN_UNUSED;
 void nx_etcd_free(struct nx_etcd *etcd);
 
 /* A call of the gateway: POST `path` with `request` (taken), an answer to be json_decref'ed.

@@ -23,6 +23,7 @@
 #include "common/base/log.h"
 #include "common/base/time.h"
 #include "common/net/rpc.h"
+#include "common/ring/etcd_access.h"
 #include "common/telemetry/telemetry.h"
 
 enum nx_member_state {
@@ -126,7 +127,7 @@ struct nx_ring_options {
     const char *dns;            /* dns: "host:port[/zone]" or "_service._proto.name[/zone]",... */
     const char *dns_server;     /* "IPv4[:port]"; NULL or "": of resolv.conf */
     uint64_t dns_interval_ms;   /* between two looks */
-    const char *etcd_endpoints; /* etcd: "http://host:port,..." */
+    struct nx_etcd_access etcd;
     uint64_t forget_after_ms; /* silent that long, a member's copies are made elsewhere; 0: never */
     const char *cluster;      /* name; a peer with another one is refused */
     uint32_t partitions;

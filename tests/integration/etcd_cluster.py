@@ -54,7 +54,7 @@ class EtcdCluster(harness.Cluster):
         self.shared = [
             "--ring.backend=etcd", f"--ring.etcd-endpoints={endpoints}",
             "--ring.replication-factor=3", "--ring.heartbeat-interval=200ms",
-            "--ring.heartbeat-timeout=1s", "--ring.cluster=shop",
+            "--ring.heartbeat-timeout=3s", "--ring.cluster=shop",
         ]
         for node in self.nodes:
             node.argv = [a for a in node.argv if not a.startswith("--ring.")] + self.shared
