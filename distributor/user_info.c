@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
+#include "common/net/tenant.h"
 #include "distributor/distributor_internal.h"
-#include "distributor/tenant.h"
 #include "proto/internal.pb-c.h"
 
 enum { TEXT_BYTES = 768, ANSWER_MAX_BYTES = 4096, STATS_TIMEOUT_MS = 5000 };
@@ -18,9 +18,8 @@ static enum nx_err tenant_of(const struct distributor *dist, struct nx_http_requ
                              struct nx_view *tenant)
 {
     struct nx_fail fail = {.code = NX_OK};
-    enum nx_err err =
-        dist_tenant_of(dist->deps.settings->multitenancy,
-                       nx_http_request_header(http, DIST_TENANT_HEADER), tenant, &fail);
+    enum nx_err err = nx_tenant_of(dist->deps.settings->multitenancy,
+                                   nx_http_request_header(http, NX_TENANT_HEADER), tenant, &fail);
     if (err)
         nx_http_respond_text(http, nx_err_http(err), nx_fail_text(&fail));
     return err;

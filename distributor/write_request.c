@@ -7,12 +7,12 @@
 #include <stdio.h>
 
 #include "common/base/alloc.h"
+#include "common/net/tenant.h"
 #include "distributor/distributor_internal.h"
 #include "distributor/ha_claim.h"
 #include "distributor/ha_pair.h"
 #include "distributor/metrics.h"
 #include "distributor/resolve.h"
-#include "distributor/tenant.h"
 
 /* Columns and labels take about as much as the decoded body itself. */
 enum { MEMORY_PER_DECODED_BYTE = 2, ANSWER_TEXT_BYTES = 1000, MAX_RETRY_AFTER_S = 60 };
@@ -250,8 +250,8 @@ static enum nx_err resolve(struct write_request *request, struct dist_batch *bat
 static enum nx_err read_tenant(const struct distributor *dist, struct nx_http_request *http,
                                struct nx_view *tenant, struct nx_fail *fail)
 {
-    return dist_tenant_of(dist->deps.settings->multitenancy,
-                          nx_http_request_header(http, DIST_TENANT_HEADER), tenant, fail);
+    return nx_tenant_of(dist->deps.settings->multitenancy,
+                        nx_http_request_header(http, NX_TENANT_HEADER), tenant, fail);
 }
 
 /* Makes `bytes`, which are charged to the budget, the tenant's too. */

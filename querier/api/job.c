@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/base/alloc.h"
-#include "querier/tenant.h"
+#include "common/net/tenant.h"
 
 /* Fetches and evaluations admitted for each evaluating thread; more wait for nothing but each
  * other's memory. */
@@ -406,8 +406,8 @@ static bool read_request(struct qry_job *op)
 {
     struct nx_fail fail = {0};
     bool multitenancy = op->qry->deps.settings->multitenancy && !op->endpoint->immediate;
-    enum nx_err err = qry_tenant_of(
-        multitenancy, nx_http_request_header(op->req, QRY_TENANT_HEADER), &op->tenant, &fail);
+    enum nx_err err = nx_tenant_of(multitenancy, nx_http_request_header(op->req, NX_TENANT_HEADER),
+                                   &op->tenant, &fail);
     if (err)
         return qry_job_fail_err(op, err, &fail);
     bool form = nx_http_request_method(op->req) == NX_HTTP_POST && !op->endpoint->no_form;

@@ -1,60 +1,6 @@
-/* What is decided by headers and by the first bytes: tenant, message, decoded length. */
+/* What is decided by headers and by the first bytes: message, decoded length. */
 #include "distributor/receive/stream.h"
-#include "distributor/tenant.h"
 #include "tests/unit/distributor/dist_test.h"
-
-static void tenant_without_multitenancy_is_anonymous(void **state)
-{
-    (void)state;
-    struct nx_view tenant;
-    assert_int_equal(dist_tenant_of(false, nx_view_make(NULL, 0), &tenant, NULL), NX_OK);
-    assert_true(nx_view_is(tenant, "anonymous"));
-    assert_int_equal(dist_tenant_of(false, NX_VIEW("other"), &tenant, NULL), NX_OK);
-    assert_true(nx_view_is(tenant, "anonymous"));
-}
-
-static void tenant_header_is_checked(void **state)
-{
-    (void)state;
-    char longest[152];
-    memset(longest, 'a', sizeof longest);
-    longest[150] = '\0';
-    char too_long[152];
-    memset(too_long, 'a', sizeof too_long);
-    too_long[151] = '\0';
-    const struct {
-        const char *header;
-        enum nx_err err;
-    } cases[] = {
-        {NULL, NX_ERR_UNAUTHORIZED},
-        {"", NX_ERR_UNAUTHORIZED},
-        {"  ", NX_ERR_UNAUTHORIZED},
-        {"team-a", NX_OK},
-        {" team-a ", NX_OK},
-        {"A0!-_.*'()", NX_OK},
-        {longest, NX_OK},
-        {too_long, NX_ERR_INVALID},
-        {".", NX_ERR_INVALID},
-        {"..", NX_ERR_INVALID},
-        {"...", NX_OK},
-        {"a/b", NX_ERR_INVALID},
-        {"a|b", NX_ERR_INVALID},
-        {"a b", NX_ERR_INVALID},
-        {"\xc3\xa4", NX_ERR_INVALID},
-        {"a\\b", NX_ERR_INVALID},
-        {"a$b", NX_ERR_INVALID},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct nx_view tenant = NX_VIEW("untouched");
-        struct nx_fail fail = {.code = NX_OK};
-        assert_int_equal(dist_tenant_of(true, nx_view_of(cases[i].header), &tenant, &fail),
-                         cases[i].err);
-        if (cases[i].err)
-            assert_true(nx_view_is(tenant, "untouched") && fail.text[0]);
-        else
-            assert_true(nx_view_eq(tenant, nx_view_trim(nx_view_of(cases[i].header))));
-    }
-}
 
 static void headers_negotiate_as_the_table_says(void **state)
 {
@@ -117,8 +63,6 @@ static void headers_long_value_is_cut_in_the_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tenant_without_multitenancy_is_anonymous),
-        cmocka_unit_test(tenant_header_is_checked),
         cmocka_unit_test(headers_negotiate_as_the_table_says),
         cmocka_unit_test(headers_long_value_is_cut_in_the_text),
     };

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include "querier/querier_internal.h"
-#include "querier/tenant.h"
 
 static void features_list_sets_the_named_ones(void **state)
 {
@@ -62,37 +61,6 @@ static void settings_have_defaults_that_parse(void **state)
     nx_config_free(config);
 }
 
-static enum nx_err tenant(bool multi, struct nx_view header, struct nx_view *out)
-{
-    struct nx_fail fail;
-    return qry_tenant_of(multi, header, out, &fail);
-}
-
-static void tenant_without_multitenancy_is_anonymous(void **state)
-{
-    (void)state;
-    struct nx_view id;
-    assert_int_equal(tenant(false, NX_VIEW("x"), &id), NX_OK);
-    assert_true(nx_view_is(id, "anonymous"));
-}
-
-static void tenant_header_is_checked(void **state)
-{
-    (void)state;
-    struct nx_view id;
-    char long_id[200];
-    memset(long_id, 'a', sizeof long_id);
-    assert_int_equal(tenant(true, NX_VIEW(" team-1 "), &id), NX_OK);
-    assert_true(nx_view_is(id, "team-1"));
-    assert_int_equal(tenant(true, (struct nx_view){0}, &id), NX_ERR_UNAUTHORIZED);
-    assert_int_equal(tenant(true, NX_VIEW("  "), &id), NX_ERR_UNAUTHORIZED);
-    assert_int_equal(tenant(true, NX_VIEW("a/b"), &id), NX_ERR_INVALID);
-    assert_int_equal(tenant(true, NX_VIEW(".."), &id), NX_ERR_INVALID);
-    assert_int_equal(tenant(true, nx_view_make("a\0b", 3), &id), NX_ERR_INVALID);
-    assert_int_equal(tenant(true, nx_view_make(long_id, 151), &id), NX_ERR_INVALID);
-    assert_int_equal(tenant(true, nx_view_make(long_id, 150), &id), NX_OK);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -100,8 +68,6 @@ int main(void)
         cmocka_unit_test(features_that_are_always_on_may_be_named),
         cmocka_unit_test(features_unknown_name_is_an_error),
         cmocka_unit_test(settings_have_defaults_that_parse),
-        cmocka_unit_test(tenant_without_multitenancy_is_anonymous),
-        cmocka_unit_test(tenant_header_is_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

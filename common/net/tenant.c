@@ -1,4 +1,4 @@
-#include "distributor/tenant.h"
+#include "common/net/tenant.h"
 
 static bool allowed(char c)
 {
@@ -7,8 +7,8 @@ static bool allowed(char c)
     return c != '\0' && strchr("!-_.*'()", c) != NULL;
 }
 
-enum nx_err dist_tenant_of(bool multitenancy, struct nx_view header, struct nx_view *tenant,
-                           struct nx_fail *fail)
+enum nx_err nx_tenant_of(bool multitenancy, struct nx_view header, struct nx_view *tenant,
+                         struct nx_fail *fail)
 {
     if (!multitenancy) {
         *tenant = NX_VIEW("anonymous");
@@ -17,10 +17,10 @@ enum nx_err dist_tenant_of(bool multitenancy, struct nx_view header, struct nx_v
     struct nx_view id = header.ptr ? nx_view_trim(header) : NX_VIEW("");
     if (id.len == 0)
         return nx_fail_set(fail, NX_ERR_UNAUTHORIZED,
-                           "no org id: the header " DIST_TENANT_HEADER " is missing");
-    if (id.len > DIST_TENANT_MAX_BYTES)
+                           "no org id: the header " NX_TENANT_HEADER " is missing");
+    if (id.len > NX_TENANT_MAX_BYTES)
         return nx_fail_set(fail, NX_ERR_INVALID, "tenant ID is too long: max %d characters",
-                           DIST_TENANT_MAX_BYTES);
+                           NX_TENANT_MAX_BYTES);
     if (nx_view_is(id, ".") || nx_view_is(id, ".."))
         return nx_fail_set(fail, NX_ERR_INVALID, "tenant ID is '.' or '..'");
     for (size_t i = 0; i < id.len; i++) {
