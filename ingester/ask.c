@@ -51,21 +51,6 @@ enum nx_err ing_ask_arenas(struct ing_ask *ask, size_t max_bytes)
     return NX_OK;
 }
 
-enum nx_err ing_ask_start(struct ing_ask *ask, void (*run)(struct ing_fan_slot *slot),
-                          void (*done)(struct ing_fan *fan))
-{
-    struct ing_fan *fan = &ask->fan;
-    fan->slots = nx_arena_calloc(&ask->pb.arena, ask->ing->shard_count, sizeof *fan->slots);
-    if (!fan->slots)
-        return NX_ERR_NOMEM;
-    fan->ing = ask->ing;
-    fan->home = nx_rpc_request_worker(ask->req);
-    fan->run = run;
-    fan->done = done;
-    ing_fan_start(fan);
-    return NX_OK;
-}
-
 static void end(struct ing_ask *ask)
 {
     struct ingester *ing = ask->ing;
@@ -95,4 +80,23 @@ void ing_ask_fail(struct ing_ask *ask, enum nx_err err)
     nx_rpc_reply_error(ask->req, err,
                        ask->fail.code != NX_OK ? nx_fail_text(&ask->fail) : nx_err_text(err));
     end(ask);
+}
+
+void ing_ask_start(struct ing_ask *ask, enum nx_err err, void (*run)(struct ing_fan_slot *slot),
+                   void (*done)(struct ing_fan *fan))
+{
+    struct ing_fan *fan = &ask->fan;
+    if (err == NX_OK) {
+        fan->slots = nx_arena_calloc(&ask->pb.arena, ask->ing->shard_count, sizeof *fan->slots);
+        err = fan->slots ? NX_OK : NX_ERR_NOMEM;
+    }
+    if (err != NX_OK) {
+        ing_ask_fail(ask, err);
+        return;
+    }
+    fan->ing = ask->ing;
+    fan->home = nx_rpc_request_worker(ask->req);
+    fan->run = run;
+    fan->done = done;
+    ing_fan_start(fan);
 }

@@ -31,9 +31,9 @@ enum nx_err ing_ask_matchers(struct ing_ask *ask, Narthex__Matcher *const *rows,
                              size_t count) NX_WARN_UNUSED;
 /* An arena for each shard's share of the answer, all of them together of so many bytes at most. */
 enum nx_err ing_ask_arenas(struct ing_ask *ask, size_t max_bytes) NX_WARN_UNUSED;
-/* As ing_fan_start; on failure nothing was asked. */
-enum nx_err ing_ask_start(struct ing_ask *ask, void (*run)(struct ing_fan_slot *slot),
-                          void (*done)(struct ing_fan *fan)) NX_WARN_UNUSED;
+/* As ing_fan_start, or the end where `err`, which is what came of preparing it, is one. */
+void ing_ask_start(struct ing_ask *ask, enum nx_err err, void (*run)(struct ing_fan_slot *slot),
+                   void (*done)(struct ing_fan *fan));
 
 /* Both end the ask. Without a message the answer is empty. */
 void ing_ask_reply(struct ing_ask *ask, const ProtobufCMessage *message);

@@ -212,9 +212,5 @@ void ing_cardinality_handle(struct nx_rpc_request *req, void *user)
     struct ask *ask = ing_ask_new(user, req, sizeof *ask, NULL);
     if (!ask)
         return;
-    enum nx_err err = ask_init(ask);
-    if (err == NX_OK)
-        err = ing_ask_start(&ask->base, part_run, fan_done);
-    if (err != NX_OK)
-        ing_ask_fail(&ask->base, err);
+    ing_ask_start(&ask->base, ask_init(ask), part_run, fan_done);
 }

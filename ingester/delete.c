@@ -189,10 +189,7 @@ void ing_delete_handle(struct nx_rpc_request *req, void *user)
         return;
     }
     deletion->base.fan.urgent = true;
-    if (err == NX_OK)
-        err = ing_ask_start(&deletion->base, part_run, heads_done);
-    if (err != NX_OK)
-        ing_ask_fail(&deletion->base, err);
+    ing_ask_start(&deletion->base, err, part_run, heads_done);
 }
 
 /* --- forgetting --- */

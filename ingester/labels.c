@@ -127,9 +127,5 @@ void ing_labels_handle(struct nx_rpc_request *req, void *user)
     if (!ask)
         return;
     ing_texts_init(&ask->all, 0);
-    enum nx_err err = ask_init(ask);
-    if (err == NX_OK)
-        err = ing_ask_start(&ask->base, part_run, heads_done);
-    if (err != NX_OK)
-        ing_ask_fail(&ask->base, err);
+    ing_ask_start(&ask->base, ask_init(ask), part_run, heads_done);
 }

@@ -49,8 +49,7 @@ static enum nx_err part_err(const struct part *part)
     return nx_arena_over(part->arena) ? NX_ERR_LIMIT : NX_ERR_NOMEM;
 }
 
-static enum nx_err ask_start(struct ask *ask, void (*run)(struct ing_fan_slot *slot),
-                             void (*done)(struct ing_fan *fan))
+static enum nx_err parts_init(struct ask *ask)
 {
     struct ing_ask *base = &ask->base;
     uint32_t shards = base->ing->shard_count;
@@ -60,7 +59,7 @@ static enum nx_err ask_start(struct ask *ask, void (*run)(struct ing_fan_slot *s
         return NX_ERR_NOMEM;
     for (uint32_t i = 0; i < shards; i++)
         ask->parts[i].arena = &base->arenas[i];
-    return ing_ask_start(base, run, done);
+    return NX_OK;
 }
 
 static size_t part_total(const struct ask *ask)
@@ -137,9 +136,8 @@ void ing_metadata_handle(struct nx_rpc_request *req, void *user)
     if (!ask)
         return;
     ask->metadata = ing_ask_message(&ask->base, &narthex__metadata_request__descriptor, "metadata");
-    enum nx_err err = ask->metadata ? ask_start(ask, metadata_run, metadata_done) : NX_ERR_INVALID;
-    if (err != NX_OK)
-        ing_ask_fail(&ask->base, err);
+    ing_ask_start(&ask->base, ask->metadata ? parts_init(ask) : NX_ERR_INVALID, metadata_run,
+                  metadata_done);
 }
 
 /* --- exemplars --- */
@@ -297,7 +295,6 @@ void ing_exemplars_handle(struct nx_rpc_request *req, void *user)
         ing_ask_message(&ask->base, &narthex__exemplars_request__descriptor, "exemplars");
     enum nx_err err = ask->exemplars ? selectors_init(ask) : NX_ERR_INVALID;
     if (err == NX_OK)
-        err = ask_start(ask, exemplars_run, exemplars_done);
-    if (err != NX_OK)
-        ing_ask_fail(&ask->base, err);
+        err = parts_init(ask);
+    ing_ask_start(&ask->base, err, exemplars_run, exemplars_done);
 }

@@ -83,8 +83,5 @@ void ing_tenant_stats_handle(struct nx_rpc_request *req, void *user)
         return;
     stats->request =
         ing_ask_message(&stats->base, &narthex__tenant_stats_request__descriptor, "tenant_stats");
-    enum nx_err err =
-        stats->request ? ing_ask_start(&stats->base, stats_part, stats_done) : NX_ERR_INVALID;
-    if (err != NX_OK)
-        ing_ask_fail(&stats->base, err);
+    ing_ask_start(&stats->base, stats->request ? NX_OK : NX_ERR_INVALID, stats_part, stats_done);
 }
