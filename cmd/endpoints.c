@@ -1,6 +1,7 @@
 /* The endpoints that every role serves. */
 #include "cmd/process_internal.h"
 #include "common/base/alloc.h"
+#include "common/base/quote.h"
 
 #define PAGE_MAX_BYTES ((size_t)64 << 20)
 
@@ -65,21 +66,6 @@ static void serve_cluster(struct nx_http_request *req, void *user)
     nx_http_respond_buf(req, 200, "application/json", &page);
 }
 
-static void append_json_text(struct nx_buf *out, struct nx_view text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c == '"' || c == '\\')
-            nx_buf_printf(out, "\\%c", c);
-        else if (c == '\n')
-            nx_buf_append_str(out, "\\n");
-        else if (c < 0x20)
-            nx_buf_printf(out, "\\u%04x", c);
-        else
-            nx_buf_append_char(out, (char)c);
-    }
-}
-
 static void serve_config(struct nx_http_request *req, void *user)
 {
     struct cmd_process *process = user;
@@ -87,9 +73,9 @@ static void serve_config(struct nx_http_request *req, void *user)
     nx_buf_init(&yaml, PAGE_MAX_BYTES);
     nx_buf_init(&page, PAGE_MAX_BYTES);
     nx_config_print_yaml(process->config, &yaml);
-    nx_buf_append_str(&page, "{\"status\":\"success\",\"data\":{\"yaml\":\"");
-    append_json_text(&page, nx_buf_view(&yaml));
-    nx_buf_append_str(&page, "\"}}");
+    nx_buf_append_str(&page, "{\"status\":\"success\",\"data\":{\"yaml\":");
+    nx_quote_json(&page, nx_buf_view(&yaml));
+    nx_buf_append_str(&page, "}}");
     if (nx_buf_err(&yaml) || nx_buf_err(&page)) {
         nx_http_respond_text(req, 500, nx_err_text(NX_ERR_NOMEM));
         nx_buf_release(&page);

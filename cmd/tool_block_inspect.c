@@ -5,6 +5,7 @@
 
 #include "cmd/tool_block.h"
 #include "common/base/alloc.h"
+#include "common/base/quote.h"
 #include "common/base/time.h"
 
 #define TOP_LABELS 10
@@ -132,28 +133,13 @@ static void print_table(struct ing_block *block, const struct facts *facts)
     (void)printf("\n");
 }
 
-static void put_json_text(struct nx_buf *out, struct nx_view text)
-{
-    nx_buf_append_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c == '"' || c == '\\')
-            nx_buf_append_char(out, '\\');
-        if (c < 0x20)
-            nx_buf_printf(out, "\\u%04x", c);
-        else
-            nx_buf_append_char(out, (char)c);
-    }
-    nx_buf_append_char(out, '"');
-}
-
 static void put_json(struct nx_buf *out, struct ing_block *block, const struct facts *facts)
 {
     const struct ing_block_meta *meta = ing_block_meta(block);
     nx_buf_append_str(out, "{\"path\":");
-    put_json_text(out, nx_view_of(ing_block_dir(block)));
+    nx_quote_json(out, nx_view_of(ing_block_dir(block)));
     nx_buf_append_str(out, ",\"tenant\":");
-    put_json_text(out, meta->tenant);
+    nx_quote_json(out, meta->tenant);
     nx_buf_printf(out,
                   ",\"minTime\":%" PRId64 ",\"maxTime\":%" PRId64 ",\"createdMs\":%" PRId64
                   ",\"series\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"bytes\":%" PRIu64
@@ -174,7 +160,7 @@ static void put_json(struct nx_buf *out, struct ing_block *block, const struct f
     nx_buf_append_str(out, "],\"labels\":[");
     for (size_t i = 0; i < facts->names.count; i++) {
         nx_buf_append_str(out, i ? ",{\"name\":" : "{\"name\":");
-        put_json_text(out, facts->labels[i].name);
+        nx_quote_json(out, facts->labels[i].name);
         nx_buf_printf(out, ",\"values\":%zu,\"bytes\":%zu}", facts->labels[i].values,
                       facts->labels[i].bytes);
     }

@@ -266,3 +266,22 @@ const char *nx_quote_into(struct nx_view text, char *out, size_t size)
     out[buf.len] = '\0';
     return out;
 }
+
+void nx_quote_json(struct nx_buf *buf, struct nx_view text)
+{
+    nx_buf_append_char(buf, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        if (c == '"' || c == '\\') {
+            nx_buf_append_char(buf, '\\');
+            nx_buf_append_char(buf, (char)c);
+        } else if (c == '\n') {
+            nx_buf_append_str(buf, "\\n");
+        } else if (c < 0x20) {
+            nx_buf_printf(buf, "\\u%04x", c);
+        } else {
+            nx_buf_append_char(buf, (char)c);
+        }
+    }
+    nx_buf_append_char(buf, '"');
+}

@@ -10,6 +10,9 @@
 #include "common/base/view.h"
 
 void nx_quote(struct nx_buf *buf, struct nx_view text);
+/* As a JSON string, with its quotes: `"`, `\\` and control characters escaped. The text is UTF-8.
+ */
+void nx_quote_json(struct nx_buf *buf, struct nx_view text);
 /* The same into caller storage with a NUL; cut (with no closing quote) where `size` does not hold
  * it. For error texts. Returns `out`. */
 const char *nx_quote_into(struct nx_view text, char *out, size_t size);

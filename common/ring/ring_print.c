@@ -2,6 +2,7 @@
  * 64 bits. */
 #include <inttypes.h>
 
+#include "common/base/quote.h"
 #include "common/ring/placement.h"
 #include "common/ring/ring.h"
 
@@ -10,19 +11,7 @@ static void put_string(struct nx_buf *out, const char *text)
     if (!nx_view_is_utf8(nx_view_of(text))) {
         text = "";
     }
-    nx_buf_append_char(out, '"');
-    for (const char *p = text; *p; p++) {
-        unsigned char c = (unsigned char)*p;
-        if (c == '"' || c == '\\') {
-            nx_buf_append_char(out, '\\');
-            nx_buf_append_char(out, *p);
-        } else if (c < 0x20) {
-            nx_buf_printf(out, "\\u%04x", c);
-        } else {
-            nx_buf_append_char(out, *p);
-        }
-    }
-    nx_buf_append_char(out, '"');
+    nx_quote_json(out, nx_view_of(text));
 }
 
 /* Partitions of which the member is an owner, and those of which it is the first. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/quote.h"
 #include "common/cxx/number_shim.h"
 #include "common/net/http_params.h"
 #include "distributor/scrape/scrape_internal.h"
@@ -13,27 +14,10 @@
 
 /* --- JSON --- */
 
-static void put_text(struct nx_buf *out, struct nx_view text)
-{
-    nx_buf_append_char(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if (c == '"' || c == '\\')
-            nx_buf_printf(out, "\\%c", c);
-        else if (c == '\n')
-            nx_buf_append_str(out, "\\n");
-        else if (c < 0x20)
-            nx_buf_printf(out, "\\u%04x", c);
-        else
-            nx_buf_append_char(out, (char)c);
-    }
-    nx_buf_append_char(out, '"');
-}
-
 static void put_member(struct nx_buf *out, const char *name, struct nx_view text)
 {
     nx_buf_printf(out, ",\"%s\":", name);
-    put_text(out, text);
+    nx_quote_json(out, text);
 }
 
 static void put_labels(struct nx_buf *out, struct nx_labels labels)
@@ -42,9 +26,9 @@ static void put_labels(struct nx_buf *out, struct nx_labels labels)
     for (size_t i = 0; i < labels.count; i++) {
         if (i > 0)
             nx_buf_append_char(out, ',');
-        put_text(out, labels.items[i].name);
+        nx_quote_json(out, labels.items[i].name);
         nx_buf_append_char(out, ':');
-        put_text(out, labels.items[i].value);
+        nx_quote_json(out, labels.items[i].value);
     }
     nx_buf_append_char(out, '}');
 }
@@ -165,7 +149,7 @@ static void put_counts(struct nx_buf *out, const struct scrape_plan *plan)
     nx_buf_append_char(out, '{');
     for (size_t i = 0; plan && i < plan->pool_count; i++) {
         nx_buf_append_str(out, i > 0 ? "," : "");
-        put_text(out, nx_view_of(plan->pools[i].job->name));
+        nx_quote_json(out, nx_view_of(plan->pools[i].job->name));
         nx_buf_printf(out, ":%zu", plan->pools[i].dropped_total);
     }
     nx_buf_append_char(out, '}');
@@ -247,7 +231,7 @@ static void print_pools(struct nx_buf *out, const struct scrape_plan *plan)
     nx_buf_append_str(out, "{\"scrapePools\":[");
     for (size_t i = 0; plan && i < plan->pool_count; i++) {
         nx_buf_append_str(out, i > 0 ? "," : "");
-        put_text(out, nx_view_of(plan->pools[i].job->name));
+        nx_quote_json(out, nx_view_of(plan->pools[i].job->name));
     }
     nx_buf_append_str(out, "]}");
 }
@@ -398,7 +382,7 @@ static void put_pool_records(struct nx_buf *out, struct nx_buf *text,
                              const struct pages_request *request)
 {
     struct nx_view name = nx_view_of(pool->job->name);
-    put_text(text, name);
+    nx_quote_json(text, name);
     if (request->page == PAGE_TARGETS)
         nx_buf_printf(text, ":%zu", pool->dropped_total);
     if (request->page == PAGE_POOLS || request->wish.dropped)

@@ -59,12 +59,23 @@ static void quote_into_is_cut_at_the_size(void **state)
     assert_string_equal(nx_quote_into(NX_VIEW("abcé"), out, sizeof out), "\"abc");
 }
 
+static void quote_json_escapes_what_json_must(void **state)
+{
+    (void)state;
+    struct nx_buf buf;
+    nx_buf_init(&buf, 4096);
+    nx_quote_json(&buf, nx_view_make("a\"b\\c\n\x01\0é/", 11));
+    assert_true(nx_view_is(nx_buf_view(&buf), "\"a\\\"b\\\\c\\n\\u0001\\u0000é/\""));
+    nx_buf_release(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quote_matches_go),
         cmocka_unit_test(printable_runes_are_those_of_go),
         cmocka_unit_test(quote_into_is_cut_at_the_size),
+        cmocka_unit_test(quote_json_escapes_what_json_must),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
