@@ -161,12 +161,8 @@ static enum nx_err write_header(struct ing_segment_writer *writer)
     uint8_t bytes[ING_SEGMENT_HEADER_BYTES];
     ing_segment_header_write(&writer->header, bytes);
     enum nx_err err = fs->write(fs, writer->fd, bytes, sizeof bytes);
-    if (err == NX_OK && !writer->sync_never)
-        err = fs->sync(fs, writer->fd);
-    if (err == NX_OK && !writer->sync_never)
-        err = fs->sync_dir(fs, writer->dir);
     if (err == NX_OK)
-        writer->good_bytes = writer->synced_bytes = sizeof bytes;
+        writer->good_bytes = sizeof bytes;
     return err;
 }
 
@@ -192,9 +188,27 @@ static enum nx_err open_segment(struct ing_segment_writer *writer, uint64_t segm
     writer->attempt = attempt;
     writer->fd = fd;
     writer->good_bytes = writer->synced_bytes = 0;
+    writer->named = false;
     err = write_header(writer);
     if (err != NX_OK)
         abandon(writer);
+    return err;
+}
+
+/* Whether what is committed must come to the disk at once: by the rules of the log, or because the
+ * file is new, and no record in it counts before its header and its name are safe. */
+static bool syncs_now(const struct ing_segment_writer *writer)
+{
+    return writer->sync_each || !(writer->named || writer->sync_never);
+}
+
+/* One sync for the header of a new file and its first records. */
+static enum nx_err sync_now(struct ing_segment_writer *writer)
+{
+    const struct nx_fs *fs = writer->fs;
+    enum nx_err err = fs->sync(fs, writer->fd);
+    if (err == NX_OK && !writer->named)
+        err = fs->sync_dir(fs, writer->dir);
     return err;
 }
 
@@ -206,24 +220,25 @@ enum nx_err ing_segment_commit(struct ing_segment_writer *writer, uint64_t segme
         if (err != NX_OK)
             return err;
     }
-    if (bytes.len == 0)
-        return NX_OK;
     const struct nx_fs *fs = writer->fs;
-    enum nx_err err = fs->write(fs, writer->fd, bytes.ptr, bytes.len);
+    enum nx_err err = bytes.len > 0 ? fs->write(fs, writer->fd, bytes.ptr, bytes.len) : NX_OK;
     if (err != NX_OK) {
         if (fs->truncate(fs, writer->fd, writer->good_bytes) != NX_OK)
             abandon(writer);
         return err;
     }
-    err = writer->sync_each ? fs->sync(fs, writer->fd) : NX_OK;
+    bool syncs = syncs_now(writer);
+    err = syncs ? sync_now(writer) : NX_OK;
     if (err != NX_OK) {
         (void)fs->truncate(fs, writer->fd, writer->good_bytes);
         abandon(writer);
         return err;
     }
     writer->good_bytes += bytes.len;
-    if (writer->sync_each)
+    if (syncs) {
         writer->synced_bytes = writer->good_bytes;
+        writer->named = true;
+    }
     return NX_OK;
 }
 

@@ -40,6 +40,7 @@ struct ing_segment_writer {
         header; /* of the open file; generation, shard and nonce are the caller's */
     uint32_t attempt;
     int fd;                /* -1: none */
+    bool named;            /* the directory has been synced since the open file was made */
     uint64_t good_bytes;   /* committed to the open file, header included */
     uint64_t synced_bytes; /* of them */
 };
