@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "common/base/endian.h"
 #include "distributor/receive/families.h"
 
 enum { TYPE_HISTOGRAM = 3, TYPE_SUMMARY = 5 };
@@ -54,19 +55,29 @@ static enum nx_err read_labels(const struct dist_batch *batch, struct nx_view ra
     return NX_OK;
 }
 
-/* The hash of the symbols' hashes: the same labels in another request, under other numbers, have
- * the same one. */
+/* A label's part in the hash: other constants for name and value, for their order says which is
+ * which. */
+static struct nx_hash128 pair_hash(struct nx_hash128 name, struct nx_hash128 value)
+{
+    return (struct nx_hash128){.hi = name.hi * UINT64_C(0x9E3779B97F4A7C15) + value.hi,
+                               .lo = name.lo * UINT64_C(0xC2B2AE3D27D4EB4F) + value.lo};
+}
+
+/* The hash of the labels' hashes, made of those of the symbols: the same labels in another request,
+ * under other numbers, have the same one. The number of references is even, or the series broken.
+ */
 static struct nx_hash128 hash_labels(const struct dist_batch *batch, struct nx_view raw)
 {
-    enum { CHUNK = 64 };
+    enum { CHUNK = 32 };
     struct nx_hash128 parts[CHUNK + 1];
     struct nx_hash128 hash = {.hi = 2, .lo = 0}; /* apart from those of other formats */
-    size_t count = ref_count(raw);
+    size_t count = ref_count(raw) / 2;
     for (size_t at = 0; at < count; at += CHUNK) {
         size_t n = count - at < CHUNK ? count - at : CHUNK;
         parts[0] = hash;
         for (size_t i = 0; i < n; i++)
-            parts[i + 1] = batch->symbols[ref_at(raw, at + i)].hash;
+            parts[i + 1] = pair_hash(batch->symbols[ref_at(raw, 2 * (at + i))].hash,
+                                     batch->symbols[ref_at(raw, 2 * (at + i) + 1)].hash);
         hash = nx_hash128(parts, (n + 1) * sizeof parts[0]);
     }
     return hash;
@@ -76,10 +87,34 @@ const struct dist_label_format dist_rw2_format = {.read = read_labels, .hash = h
 
 static size_t varints_in(struct nx_view packed)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < packed.len; i++)
+    const uint64_t last_bytes = UINT64_C(0x8080808080808080);
+    size_t count = 0, i = 0;
+    for (; packed.len - i >= 8; i += 8)
+        count += (size_t)__builtin_popcountll(~nx_le64_load(packed.ptr + i) & last_bytes);
+    for (; i < packed.len; i++)
         count += ((uint8_t)packed.ptr[i] & 0x80) == 0;
     return count;
+}
+
+/* References of at most two bytes, read until one is longer or none is left; returns what there is
+ * behind them. The greatest goes to `*greatest`. */
+static struct nx_view take_short_refs(struct nx_view packed, uint32_t *refs, size_t *count,
+                                      uint32_t *greatest)
+{
+    const uint8_t *at = (const uint8_t *)(const void *)packed.ptr, *end = at + packed.len;
+    while (at < end) {
+        uint32_t ref = at[0];
+        if (ref >= 0x80) {
+            if (end - at < 2 || at[1] >= 0x80)
+                break;
+            ref = (ref & 0x7f) | (uint32_t)at[1] << 7;
+            at++;
+        }
+        at++;
+        refs[(*count)++] = ref;
+        *greatest = ref > *greatest ? ref : *greatest;
+    }
+    return nx_view_make((const char *)at, (size_t)(end - at));
 }
 
 /* Appends a field of references to those in `raw`. */
@@ -88,7 +123,6 @@ static enum nx_err take_refs(struct decoding *d, struct dist_pb *pb,
                              const char **broken)
 {
     struct dist_batch *batch = d->common.batch;
-    struct dist_pb_run run = dist_pb_run_of(pb, field, DIST_PB_VARINT);
     size_t more = field->wire == DIST_PB_BYTES ? varints_in(field->bytes) : 1;
     size_t count = ref_count(*raw);
     uint32_t *refs = nx_arena_array(&batch->arena, count + more, sizeof *refs);
@@ -96,6 +130,13 @@ static enum nx_err take_refs(struct decoding *d, struct dist_pb *pb,
         return count + more > 0 ? NX_ERR_NOMEM : NX_OK;
     if (count > 0)
         memcpy(refs, raw->ptr, raw->len);
+    struct dist_pb_field rest = *field;
+    uint32_t greatest = 0;
+    if (rest.wire == DIST_PB_BYTES)
+        rest.bytes = take_short_refs(rest.bytes, refs, &count, &greatest);
+    if (count > 0 && greatest >= batch->symbol_count)
+        *broken = wild_ref;
+    struct dist_pb_run run = dist_pb_run_of(pb, &rest, DIST_PB_VARINT);
     uint64_t ref;
     while (dist_pb_run_next(pb, &run, &ref)) {
         refs[count++] = (uint32_t)ref;
