@@ -237,8 +237,10 @@ static enum nx_err ask_once(struct nx_etcd *etcd, const char *path, const char *
     enum nx_err err = NX_OK;
     json_t *json = NULL;
     if (code != CURLE_OK) {
-        err = nx_fail_set(fail, NX_ERR_UNAVAILABLE, "etcd %.100s: %s", endpoint,
-                          curl_easy_strerror(code));
+        bool by_settings = code == CURLE_PEER_FAILED_VERIFICATION ||
+                           code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM;
+        err = nx_fail_set(fail, by_settings ? NX_ERR_CONFIG : NX_ERR_UNAVAILABLE, "etcd %.100s: %s",
+                          endpoint, curl_easy_strerror(code));
     } else if (status != 200) {
         err = nx_fail_set(fail, NX_ERR_UNAVAILABLE, "etcd %.100s answered %ld: %.*s", endpoint,
                           status, (int)(reply.body.len > 200 ? 200 : reply.body.len),
@@ -297,7 +299,8 @@ static enum nx_err authenticate(struct nx_etcd *etcd, struct nx_fail *fail)
     }
     free(body);
     if (err != NX_OK) {
-        return err;
+        /* refused: asking again does not help */
+        return status >= 400 && status < 500 ? NX_ERR_CONFIG : err;
     }
     const char *token = json_string_value(json_object_get(answer, "token"));
     err = token ? set_token(etcd, token) : NX_ERR_UNAVAILABLE;

@@ -19,7 +19,8 @@ enum nx_err nx_etcd_new(const struct nx_etcd_access *access, const atomic_bool *
 void nx_etcd_free(struct nx_etcd *etcd);
 
 /* A call of the gateway: POST `path` with `request` (taken), an answer to be json_decref'ed.
- * NX_ERR_UNAVAILABLE where no endpoint answers, with the text of the last failure. */
+ * NX_ERR_UNAVAILABLE where no endpoint answers, with the text of the last failure; NX_ERR_CONFIG
+ * where the certificates or the user and password do not fit. */
 enum nx_err nx_etcd_call(struct nx_etcd *etcd, const char *path, json_t *request, json_t **answer,
                          struct nx_fail *fail) NX_WARN_UNUSED;
 /* Waits until a key in [key, range_end) changes after `revision`, or `wait_ms` have passed; true

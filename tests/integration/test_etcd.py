@@ -87,6 +87,36 @@ def test_new_member_is_learnt_at_once_and_forgotten_when_gone(cluster, remote_pb
     cluster.wait_members(3)
 
 
+def test_member_silent_for_long_is_forgotten_once_its_copies_are_elsewhere(tmp_path, etcd, remote_pb2):
+    cluster = EtcdCluster(tmp_path, etcd.endpoints, ingesters=4)
+    for node in cluster.nodes:
+        node.argv.append("--ring.forget-after=4s")
+    rounds = 5
+
+    def check():
+        rows = cluster.querier.query("count_over_time(etcd_test[60s])", 1_700_000_000 + rounds - 1)
+        assert len(rows) == 100 and {row["value"][1] for row in rows} == {str(rounds)}
+
+    try:
+        cluster.start()
+        for k in range(rounds):
+            assert write(remote_pb2, cluster, k).status == 204
+        check()
+        cluster.ingesters[3].kill()
+        for node in (cluster.distributor, cluster.querier):
+            harness.wait_until(lambda n=node: "ingester-4" not in members(n), 120, f"its end at {node.name}")
+        check()
+        # three copies again: one of the others may be lost
+        for victim in cluster.ingesters[:3]:
+            victim.kill()
+            check()
+            victim.start()
+            victim.wait_ready()
+            cluster.wait_members(3)
+    finally:
+        cluster.kill()
+
+
 def test_other_partitions_are_refused_with_the_birth_record(cluster):
     wrong = cluster.ingester("ingester-9", "--ring.partitions=256")
     status, text = run_to_its_end(wrong)
