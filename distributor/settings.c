@@ -75,7 +75,8 @@ static const struct nx_setting dist_rows[] = {
      .default_text = "",
      .offset = FIELD(scrape_peers),
      .help = "The distributors that share the targets, this one included, by their advertised "
-             "addresses: host:port,... (empty: this one scrapes all of them)."},
+             "addresses: host:port,... (empty: those that scrape by the same file find each "
+             "other through the ingesters)."},
     {.key = "scrape.peer-timeout",
      .type = NX_SETTING_DURATION,
      .default_text = "5s",

@@ -17,6 +17,7 @@
 #include "ingester/ingester_internal.h"
 #include "ingester/open.h"
 #include "ingester/repair/repair.h"
+#include "ingester/scrapers.h"
 
 #define PUSH_BODY_MAX ((size_t)64 << 20)
 #define READ_THREADS 4
@@ -46,19 +47,13 @@ static enum nx_err register_methods(struct ingester *ing)
         const char *name;
         nx_rpc_handler handle;
     } methods[] = {
-        {"select", ing_select_handle},
-        {"labels", ing_labels_handle},
-        {"metadata", ing_metadata_handle},
-        {"exemplars", ing_exemplars_handle},
-        {"status", ing_status_handle},
-        {"flush", ing_flush_handle},
-        {"delete", ing_delete_handle},
-        {"clean", ing_clean_handle},
-        {"compact", ing_compact_handle},
-        {"snapshot", ing_snapshot_handle},
-        {"cardinality", ing_cardinality_handle},
-        {"ha_claim", ing_ha_claim_handle},
-        {"tenant_stats", ing_tenant_stats_handle},
+        {"select", ing_select_handle},           {"labels", ing_labels_handle},
+        {"metadata", ing_metadata_handle},       {"exemplars", ing_exemplars_handle},
+        {"status", ing_status_handle},           {"flush", ing_flush_handle},
+        {"delete", ing_delete_handle},           {"clean", ing_clean_handle},
+        {"compact", ing_compact_handle},         {"snapshot", ing_snapshot_handle},
+        {"cardinality", ing_cardinality_handle}, {"ha_claim", ing_ha_claim_handle},
+        {"scrapers", ing_scrapers_handle},       {"tenant_stats", ing_tenant_stats_handle},
     };
     ing->budget.max_bytes = (size_t)ing->deps.settings->max_inflight_bytes;
     ing->budget.retry_after_s = 1;
@@ -260,6 +255,8 @@ enum nx_err ing_new(const struct ing_deps *deps, struct ingester **out, struct n
     if (err == NX_OK)
         err = ing_ha_new(&ing->ha);
     if (err == NX_OK)
+        err = ing_scrapers_new(&ing->scrapers);
+    if (err == NX_OK)
         err = open_directory(ing, fail);
     if (err == NX_OK)
         err = nx_lane_new("ing-read", READ_THREADS, READ_QUEUE, &ing->read_lane);
@@ -457,6 +454,7 @@ void ing_free(struct ingester *ing)
     nx_free(ing->chunks_dir);
     if (ing->lock_fd >= 0)
         (void)close(ing->lock_fd);
+    ing_scrapers_free(ing->scrapers);
     ing_ha_free(ing->ha);
     nx_free(ing);
 }

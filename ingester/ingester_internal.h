@@ -53,6 +53,7 @@ struct ingester {
     struct ing_series_limit limit;
     struct nx_ring *ring; /* NULL: not told */
     struct ing_ha *ha;
+    struct ing_scrapers *scrapers;
     struct nx_metrics *metrics;
     struct nx_http_budget budget;
     struct nx_lane *read_lane;
@@ -128,6 +129,7 @@ void ing_delete_handle(struct nx_rpc_request *req, void *ing);
 void ing_snapshot_handle(struct nx_rpc_request *req, void *ing);
 void ing_cardinality_handle(struct nx_rpc_request *req, void *ing);
 void ing_ha_claim_handle(struct nx_rpc_request *req, void *ing);
+void ing_scrapers_handle(struct nx_rpc_request *req, void *ing);
 void ing_tenant_stats_handle(struct nx_rpc_request *req, void *ing);
 
 /* Removes what a crash left of a snapshot that was being made; it would keep blocks' space for ever.

@@ -378,6 +378,7 @@ enum nx_err scrape_config_read_text(const char *origin, struct nx_view yaml,
         .yaml = {.document = &document, .origin = origin, .arena = &config->arena, .fail = fail},
         .config = config,
         .folder = folder};
+    config->fingerprint = nx_hash_view(yaml);
     const yaml_node_t *root = yaml_document_get_root_node(&document);
     if (root)
         err = read_root(&reader, root);

@@ -101,6 +101,7 @@ struct scrape_job {
 struct scrape_config {
     struct nx_refcount refs;
     struct nx_arena arena;
+    uint64_t fingerprint; /* of the file's text */
     struct nx_labels external_labels;
     struct scrape_job *jobs; /* sorted by name */
     size_t job_count;

@@ -1,4 +1,5 @@
-/* Distributors that share the targets. Each one asks the others every half second; who has not
+/* Distributors that share the targets, by a list or as ingesters tell (found.c). Of a list each one
+ * asks the others every half second; who has not
  * answered for scrape.peer-timeout is dead, and its targets fall to those that are left, as
  * rendezvous hashing has them. At the start everybody counts as alive until that time has passed,
  * so that a restart does not scrape what others do. */
@@ -10,7 +11,6 @@
 
 #define METHOD "scrape-peer"
 #define ASK_TIMEOUT_MS 2000
-#define PEERS_MAX 1000
 
 static void serve(struct nx_rpc_request *req, void *user)
 {
@@ -46,7 +46,7 @@ static enum nx_err parse(struct dist_scrape *scrape, struct nx_fail *fail)
 {
     struct nx_view rest = nx_view_of(scrape->deps.settings->scrape_peers);
     bool has_self = false;
-    scrape->peers = nx_calloc(PEERS_MAX, sizeof *scrape->peers);
+    scrape->peers = nx_calloc(SCRAPE_PEERS_MAX, sizeof *scrape->peers);
     if (!scrape->peers)
         return NX_ERR_NOMEM;
     while (rest.len > 0) {
@@ -56,8 +56,8 @@ static enum nx_err parse(struct dist_scrape *scrape, struct nx_fail *fail)
         rest = nx_view_make(rest.ptr + next, rest.len - next);
         if (address.len == 0)
             continue;
-        if (scrape->peer_count == PEERS_MAX)
-            return nx_fail_set(fail, NX_ERR_CONFIG, "scrape.peers: more than %d", PEERS_MAX);
+        if (scrape->peer_count == SCRAPE_PEERS_MAX)
+            return nx_fail_set(fail, NX_ERR_CONFIG, "scrape.peers: more than %d", SCRAPE_PEERS_MAX);
         enum nx_err err = add_peer(scrape, address, fail);
         if (err)
             return err;
@@ -68,6 +68,8 @@ static enum nx_err parse(struct dist_scrape *scrape, struct nx_fail *fail)
                            "scrape.peers: expected this node's own address \"%s\" "
                            "(node.advertise) among them",
                            scrape->deps.self);
+    scrape->peers_found = scrape->peer_count == 0;
+    scrape->peers_known = !scrape->peers_found;
     return NX_OK;
 }
 
@@ -115,10 +117,12 @@ void scrape_peers_tick(struct dist_scrape *scrape)
 {
     int64_t now = scrape_mono_ms(scrape);
     size_t live = 0;
+    if (scrape->peers_found)
+        scrape_found_tick(scrape);
     for (size_t i = 0; i < scrape->peer_count; i++) {
         struct scrape_peer *peer = &scrape->peers[i];
         judge(peer, now);
-        if (!peer->self && !peer->asking)
+        if (!peer->self && !peer->asking && !scrape->peers_found)
             ask(peer);
         live += peer->live;
     }

@@ -160,8 +160,9 @@ void scrape_touch(struct dist_scrape *scrape)
 }
 
 /* A scrape that nobody can store is lost, so the first ones wait until so many ingesters have
- * answered that no partition lacks a majority; but no longer than a dead one is waited for. */
-static bool ingesters_answer(const struct dist_scrape *scrape)
+ * answered that no partition lacks a majority, and until it is known who else scrapes; but no
+ * longer than a dead one is waited for. */
+static bool ready_to_begin(const struct dist_scrape *scrape)
 {
     struct nx_ring_view *view = nx_ring_acquire(scrape->deps.ring);
     size_t heard = 0, spare = 0;
@@ -170,7 +171,7 @@ static bool ingesters_answer(const struct dist_scrape *scrape)
     for (size_t i = 0; i < view->member_count; i++)
         heard += view->members[i].healthy && view->members[i].incarnation != 0;
     spare = view->rf - nx_ring_write_quorum(view);
-    bool enough = heard + spare >= view->member_count && heard > 0;
+    bool enough = heard + spare >= view->member_count && heard > 0 && scrape->peers_known;
     nx_ring_release(view);
     return enough || scrape_mono_ms(scrape) - scrape->began_ms >= BEGIN_WAIT_MS;
 }
@@ -178,9 +179,9 @@ static bool ingesters_answer(const struct dist_scrape *scrape)
 static void on_tick(uv_timer_t *timer)
 {
     struct dist_scrape *scrape = timer->data;
-    scrape->may_begin = scrape->may_begin || ingesters_answer(scrape);
     scrape_sources_tick(scrape);
     scrape_peers_tick(scrape);
+    scrape->may_begin = scrape->may_begin || ready_to_begin(scrape);
     begin_build(scrape);
 }
 
@@ -292,6 +293,8 @@ void dist_scrape_free(struct dist_scrape *scrape)
     scrape_plan_drop(scrape->plan);
     scrape_config_drop(scrape->next);
     scrape_config_drop(scrape->config);
+    for (size_t i = 0; scrape->peers_found && i < scrape->peer_count; i++)
+        nx_free((char *)(uintptr_t)scrape->peers[i].address);
     nx_free(scrape->peers);
     nx_arena_release(&scrape->peer_arena);
     pthread_mutex_destroy(&scrape->lock);

@@ -119,9 +119,11 @@ struct scrape_builder {
     enum nx_err err;
 };
 
+#define SCRAPE_PEERS_MAX 1000
+
 struct scrape_peer {
     struct dist_scrape *scrape;
-    const char *address;
+    const char *address; /* in peer_arena, or, of a found one, of nx_alloc */
     bool self;
     bool asking;
     bool live;
@@ -144,7 +146,10 @@ struct dist_scrape {
     size_t busy_sources; /* orphans included */
     struct scrape_peer *peers;
     size_t peer_count;
-    size_t peers_asking;
+    bool peers_found;     /* scrape.peers is empty: ingesters tell of them (found.c) */
+    bool peers_known;     /* they have told, or need not */
+    int64_t peers_due_ms; /* monotonic; when they are asked next */
+    uint64_t rounds;      /* of asking so far */
     struct nx_arena peer_arena;
     struct scrape_builder *building; /* NULL: none */
     bool dirty;                      /* a new plan is due */
@@ -182,6 +187,10 @@ enum nx_err scrape_peers_init(struct dist_scrape *scrape, struct nx_fail *fail) 
 void scrape_peers_tick(struct dist_scrape *scrape);
 /* Addresses of the live ones, NULL-terminated (nx_free); NULL without memory. */
 const char **scrape_peers_live(const struct dist_scrape *scrape);
+
+/* found.c: peers that ingesters tell of, because they scrape by the same file. On worker 0. */
+/* Asks when it is due, and forgets those silent for long. */
+void scrape_found_tick(struct dist_scrape *scrape);
 
 /* client.c */
 struct scrape_call {

@@ -18,8 +18,8 @@ scrape_configs:
 """
 
 
-@pytest.fixture
-def shared(tmp_path):
+@pytest.fixture(params=["listed", "found"])
+def shared(tmp_path, request):
     target = TargetServer()
     target.set("/page", "# TYPE value gauge\nvalue 1\n")
     config = CONFIG + "".join(
@@ -32,7 +32,8 @@ def shared(tmp_path):
     members = next(arg for arg in cluster.distributor.argv if arg.startswith("--ring.members="))
     scrapers = [harness.Node("distributor", f"scraper-{i}", port, tmp_path,
                              [members, "--ring.replication-factor=1", f"--scrape.config-file={path}",
-                              "--scrape.peers=" + ",".join(addresses), "--scrape.peer-timeout=2s"])
+                              "--scrape.peer-timeout=2s",
+                              *(["--scrape.peers=" + ",".join(addresses)] if request.param == "listed" else [])])
                 for i, port in enumerate(ports)]
     try:
         cluster.start()
@@ -64,7 +65,7 @@ def counts(cluster, seconds):
 def test_each_target_has_one_scraper_and_a_dead_one_is_relieved(shared):
     cluster, (a, b), _, _ = shared
     everything = {f"n-{i}" for i in range(TARGETS)}
-    harness.wait_until(lambda: owned(a) | owned(b) == everything, what="all targets owned")
+    harness.wait_until(lambda: owned(a) | owned(b) == everything and not owned(a) & owned(b), what="one owner for each")
     first_a, first_b = owned(a), owned(b)
     assert first_a and first_b and not first_a & first_b
     time.sleep(8)
@@ -106,6 +107,36 @@ def test_reload_takes_a_good_file_and_refuses_a_bad_one(shared):
     harness.wait_until(lambda: "n-new" in owned(a) | owned(b), what="new target")
     pools = a.get("/api/v1/scrape_pools").json["data"]["scrapePools"]
     assert pools == ["shared"]
+
+
+def test_other_files_and_other_tenants_are_not_shared(tmp_path):
+    """Who scrapes by another file, or for another tenant, scrapes all of it."""
+    target = TargetServer()
+    target.set("/page", "value 1\n")
+    config = CONFIG + "".join(f'      - {{targets: ["{target.address}"], labels: {{n: "{i}"}}}}\n' for i in range(TARGETS))
+    cluster = harness.Cluster(tmp_path, ingesters=1)
+    members = next(arg for arg in cluster.distributor.argv if arg.startswith("--ring.members="))
+    nodes = []
+    for name, text, flags in (("same", config, []), ("twin", config, []), ("other", config + "# another\n", []),
+                              ("tenant", config, ["--scrape.tenant=another"])):
+        (tmp_path / f"{name}.yml").write_text(text)
+        nodes.append(harness.Node("distributor", name, harness.free_ports(1)[0], tmp_path,
+                                  [members, "--ring.replication-factor=1", f"--scrape.config-file={tmp_path}/{name}.yml", *flags]))
+    try:
+        cluster.start()
+        for node in nodes:
+            node.start()
+        same, twin, other, tenant = (node.wait_ready() for node in nodes)
+        everything = {f"n-{i}" for i in range(TARGETS)}
+        harness.wait_until(lambda: owned(same) and owned(twin) and not owned(same) & owned(twin)
+                           and owned(same) | owned(twin) == everything, what="a share each")
+        assert owned(other) == owned(tenant) == everything
+        assert same.metric("narthex_scrape_live_peers") == 2 and other.metric("narthex_scrape_live_peers") == 1
+    finally:
+        for node in nodes:
+            node.kill()
+        cluster.kill()
+        target.close()
 
 
 def test_mistakes_at_the_start_are_told(tmp_path):
