@@ -1,16 +1,5 @@
 #include "distributor/refusals.h"
 
-static const char *const reason_texts[] = {
-#define X(name, text) [DIST_REASON_##name] = (text),
-    DIST_REASON_TABLE(X)
-#undef X
-};
-
-const char *dist_reason_text(enum dist_reason reason)
-{
-    return reason_texts[reason];
-}
-
 void dist_refusals_add(struct dist_refusals *refusals, enum dist_reason reason, uint64_t samples,
                        const struct nx_fail *why, struct nx_labels labels)
 {

@@ -25,7 +25,6 @@ static inline bool dist_refusals_any(const struct dist_refusals *refusals)
     return refusals->first.code != NX_OK;
 }
 
-const char *dist_reason_text(enum dist_reason reason);
 /* The reason for an ingester's code. */
 enum dist_reason dist_reason_of(enum nx_err code);
 

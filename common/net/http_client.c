@@ -61,11 +61,6 @@ void nx_http_client_close(struct nx_http_client *client, void (*closed)(void *us
     nx_http_multi_kick(client);
 }
 
-struct nx_worker *nx_http_client_worker(struct nx_http_client *client)
-{
-    return client->worker;
-}
-
 /* --- ending ---------------------------------------------------------------------------------- */
 
 static enum nx_err err_of(CURLcode code)

@@ -53,7 +53,6 @@ enum nx_err nx_http_client_new(struct nx_worker *worker, struct nx_log *log,
 /* Cancels what is in flight (each `done` with NX_ERR_CANCELED), closes the handles, then calls
  * `closed`, after which the client is gone. */
 void nx_http_client_close(struct nx_http_client *client, void (*closed)(void *user), void *user);
-struct nx_worker *nx_http_client_worker(struct nx_http_client *client);
 /* `out` (may be NULL) is valid until done. NX_ERR_CLOSED after close began, NX_ERR_OVERLOADED
  * beyond 65,536 calls, NX_ERR_INVALID for a URL that is none. May be called from on_data and done.
  */

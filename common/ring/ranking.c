@@ -162,13 +162,6 @@ void nx_ranking_free(struct nx_ranking *ranking)
     nx_free(ranking);
 }
 
-size_t nx_ranking_bytes(const struct nx_ranking *ranking)
-{
-    size_t each = sizeof(*ranking->entries) + sizeof(*ranking->keys) + sizeof(*ranking->classes) +
-                  sizeof(*ranking->best) + sizeof(struct nx_ranked *);
-    return sizeof(*ranking) + (ranking->count + 1) * each;
-}
-
 static enum nx_err check(const struct nx_placement_member *members, size_t count, uint32_t rf)
 {
     if (rf == 0 || rf > NX_PLACEMENT_MAX_RF || count >= NX_PLACEMENT_NONE) {

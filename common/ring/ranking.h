@@ -25,7 +25,6 @@ enum nx_err nx_ranking_new(const struct nx_placement_member *members, size_t cou
 void nx_ranking_free(struct nx_ranking *ranking);
 /* Whether there are members of another kind than STAYS. */
 bool nx_ranking_has_movers(const struct nx_ranking *ranking);
-size_t nx_ranking_bytes(const struct nx_ranking *ranking);
 /* Ranks a partition: *settled are the owners that the settled members would be, best first;
  * *movers the candidates among the others, in no order. Both until the next call. */
 void nx_ranking_partition(struct nx_ranking *ranking, uint32_t partition,

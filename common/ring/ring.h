@@ -122,11 +122,11 @@ struct nx_ring_self {
 struct nx_fs;
 
 struct nx_ring_options {
-    const char *backend;        /* "static", "dns", "etcd" */
-    const char *members;        /* static: "name@host:port[/zone][*weight],..." */
-    const char *dns;            /* dns: "host:port[/zone]" or "_service._proto.name[/zone]",... */
-    const char *dns_server;     /* "IPv4[:port]"; NULL or "": of resolv.conf */
-    uint64_t dns_interval_ms;   /* between two looks */
+    const char *backend;      /* "static", "dns", "etcd" */
+    const char *members;      /* static: "name@host:port[/zone][*weight],..." */
+    const char *dns;          /* dns: "host:port[/zone]" or "_service._proto.name[/zone]",... */
+    const char *dns_server;   /* "IPv4[:port]"; NULL or "": of resolv.conf */
+    uint64_t dns_interval_ms; /* between two looks */
     struct nx_etcd_access etcd;
     uint64_t forget_after_ms; /* silent that long, a member's copies are made elsewhere; 0: never */
     const char *cluster;      /* name; a peer with another one is refused */
@@ -178,9 +178,8 @@ enum nx_err nx_ring_ask_self_state(struct nx_ring *ring, enum nx_member_state st
  * Begins false. Others see one that does not serve as unhealthy; its state stays. */
 void nx_ring_set_self_serving(struct nx_ring *ring, bool serving);
 /* The partitions it has all data of; begins with none on a fresh directory, else with all.
- * nx_ring_set_whole_all sets every partition. NX_ERR_NOMEM: nothing changed. */
+ * NX_ERR_NOMEM: nothing changed. */
 enum nx_err nx_ring_set_whole(struct nx_ring *ring, uint32_t partition, bool whole) NX_WARN_UNUSED;
-enum nx_err nx_ring_set_whole_all(struct nx_ring *ring, bool whole) NX_WARN_UNUSED;
 
 /* How many distributors there are, as far as the ingesters that answer know; at least 1. Any
  * thread.

@@ -252,15 +252,3 @@ enum nx_err nx_ring_set_whole(struct nx_ring *ring, uint32_t partition, bool who
     pthread_mutex_unlock(&ring->lock);
     return err;
 }
-
-enum nx_err nx_ring_set_whole_all(struct nx_ring *ring, bool whole)
-{
-    struct nx_whole *next = nx_whole_new(ring->partitions, whole);
-    if (!next) {
-        return NX_ERR_NOMEM;
-    }
-    pthread_mutex_lock(&ring->lock);
-    replace_whole(ring, next);
-    pthread_mutex_unlock(&ring->lock);
-    return NX_OK;
-}

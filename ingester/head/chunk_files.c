@@ -476,13 +476,3 @@ struct ing_chunk_view *ing_chunk_files_view(const struct ing_chunk_files *files)
 {
     return files->view;
 }
-
-size_t ing_chunk_files_memory_bytes(const struct ing_chunk_files *files)
-{
-    size_t buffers = files->queued + (files->filling ? 1 : 0) + (files->spare ? 1 : 0);
-    size_t bytes = sizeof *files + buffers * (sizeof(struct buffer) + files->options.buffer_bytes);
-    for (size_t i = 0; i < files->entry_count; i++)
-        bytes += sizeof files->entries[i] +
-                 files->entries[i].mark_capacity * sizeof *files->entries[i].marks;
-    return bytes;
-}

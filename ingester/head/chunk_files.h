@@ -54,6 +54,5 @@ enum nx_err ing_chunk_files_read_memory(const struct ing_chunk_files *files, uin
                                         uint32_t owner, struct ing_chunk_piece *out) NX_WARN_UNUSED;
 /* What is written; belongs to `files`, take a reference to keep it. */
 struct ing_chunk_view *ing_chunk_files_view(const struct ing_chunk_files *files);
-size_t ing_chunk_files_memory_bytes(const struct ing_chunk_files *files);
 
 #endif

@@ -287,18 +287,3 @@ enum nx_err ing_postings_select(const struct ing_postings *postings,
         roaring_bitmap_free(result);
     return err;
 }
-
-size_t ing_postings_memory_bytes(const struct ing_postings *postings)
-{
-    size_t bytes = postings->pair_capacity * sizeof *postings->pairs +
-                   postings->name_capacity * sizeof *postings->names +
-                   nx_index_memory_bytes(&postings->pair_index) +
-                   nx_index_memory_bytes(&postings->name_index) +
-                   roaring_bitmap_size_in_bytes(postings->all);
-    for (size_t i = 0; i < postings->pair_count; i++)
-        if (postings->pairs[i].value != ING_SYMBOL_NONE)
-            bytes += ing_set_memory_bytes(&postings->pairs[i].series);
-    for (size_t i = 0; i < postings->name_count; i++)
-        bytes += postings->names[i].capacity * sizeof *postings->names[i].pairs;
-    return bytes;
-}

@@ -81,7 +81,5 @@ size_t ing_postings_count(const struct ing_postings *postings, struct nx_label l
 const struct ing_name *ing_postings_name(const struct ing_postings *postings, struct nx_view name);
 bool ing_pair_intersects(const struct ing_postings *postings, const struct ing_pair *pair,
                          const roaring_bitmap_t *series);
-/* Without the symbols and the slab. */
-size_t ing_postings_memory_bytes(const struct ing_postings *postings);
 
 #endif

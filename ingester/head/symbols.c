@@ -97,12 +97,6 @@ enum nx_err ing_symbols_intern(struct ing_symbols *symbols, struct nx_view text,
     return NX_OK;
 }
 
-void ing_symbols_take(struct ing_symbols *symbols, uint32_t symbol)
-{
-    assert(symbol < symbols->count && symbols->items[symbol].text);
-    symbols->items[symbol].refs++;
-}
-
 void ing_symbols_drop(struct ing_symbols *symbols, uint32_t symbol)
 {
     assert(symbol < symbols->count);
@@ -121,10 +115,4 @@ struct nx_view ing_symbols_text(const struct ing_symbols *symbols, uint32_t symb
 {
     assert(symbol < symbols->count && symbols->items[symbol].text);
     return nx_view_make(text_of(symbols, &symbols->items[symbol]), symbols->items[symbol].len);
-}
-
-size_t ing_symbols_memory_bytes(const struct ing_symbols *symbols)
-{
-    return symbols->capacity * sizeof *symbols->items + nx_index_memory_bytes(&symbols->index) +
-           ing_slab_memory_bytes(&symbols->texts);
 }

@@ -32,13 +32,10 @@ void ing_symbols_release(struct ing_symbols *symbols);
 /* Takes a reference to the symbol of `text`, adding it where it is new. */
 enum nx_err ing_symbols_intern(struct ing_symbols *symbols, struct nx_view text,
                                uint32_t *out) NX_WARN_UNUSED;
-/* One more reference to a symbol that is held already. */
-void ing_symbols_take(struct ing_symbols *symbols, uint32_t symbol);
 void ing_symbols_drop(struct ing_symbols *symbols, uint32_t symbol);
 /* ING_SYMBOL_NONE where there is none; takes no reference. */
 uint32_t ing_symbols_find(const struct ing_symbols *symbols, struct nx_view text);
 /* Valid while the symbol is held. */
 struct nx_view ing_symbols_text(const struct ing_symbols *symbols, uint32_t symbol);
-size_t ing_symbols_memory_bytes(const struct ing_symbols *symbols);
 
 #endif

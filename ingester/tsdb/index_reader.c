@@ -154,19 +154,9 @@ void ing_tsdb_index_free(struct ing_tsdb_index *index)
     nx_free(index);
 }
 
-uint32_t ing_tsdb_index_version(const struct ing_tsdb_index *index)
-{
-    return index->version;
-}
-
 uint32_t ing_tsdb_index_count(const struct ing_tsdb_index *index)
 {
     return index->count;
-}
-
-uint32_t ing_tsdb_index_symbols(const struct ing_tsdb_index *index)
-{
-    return index->symbol_count;
 }
 
 /* --- series --- */

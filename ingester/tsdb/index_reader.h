@@ -12,10 +12,8 @@ enum nx_err ing_tsdb_index_open(struct nx_view bytes, struct ing_tsdb_index **ou
                                 struct nx_fail *fail) NX_WARN_UNUSED;
 void ing_tsdb_index_free(struct ing_tsdb_index *index);
 
-uint32_t ing_tsdb_index_version(const struct ing_tsdb_index *index);
-/* Series in the index, and symbols. */
+/* Series in the index. */
 uint32_t ing_tsdb_index_count(const struct ing_tsdb_index *index);
-uint32_t ing_tsdb_index_symbols(const struct ing_tsdb_index *index);
 
 struct ing_tsdb_chunk_meta {
     int64_t min_t;
