@@ -1,12 +1,17 @@
 """A cluster that grows, shrinks and loses a zone under a load with known values, while a reader checks every answer."""
 
+import os
 import signal
+import subprocess
 import time
+
+import pytest
 
 import harness
 from file_cluster import FileCluster, ctl, members, wait_state
 from known_load import Load, Reader, check_complete
-from replicas import load_internal, wait_zones_equal
+from replicas import digests, load_internal, wait_equal, wait_zones_equal
+from test_full_disk import fill
 
 
 class Watch:
@@ -89,4 +94,45 @@ def test_zone_that_hangs_fails_nothing_and_is_whole_again(tmp_path, remote_pb2):
         for node in cluster.nodes:
             if node.alive:
                 node.signal(signal.SIGCONT)
+        cluster.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """The second ingester's directory, on a disk of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    path = tmp_path / "data-ingester-2"
+    path.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", path], capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs: {done.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def test_replica_with_a_full_disk_fails_nothing_and_heals(tmp_path, small_disk, remote_pb2):
+    cluster = FileCluster(tmp_path, flags=["--storage.wal-segment-size=1MiB"])
+    for node in (cluster.distributor, cluster.querier):
+        node.argv.remove("--storage.wal-segment-size=1MiB")
+    pb = load_internal()
+
+    def held(node, until_ms):
+        return sum(n for n, _ in digests(pb, node, until_ms).values())
+
+    try:
+        cluster.start()
+        cluster.wait_whole()
+        with Watch(cluster, remote_pb2) as watch:
+            ballast = fill(small_disk)
+            until_ms = watch.load.round_time(watch.load.acked + 1000)
+            harness.wait_until(lambda: held(cluster.ingesters[1], until_ms) < held(cluster.ingesters[0], until_ms) - 2000,
+                               120, "samples that found no room")
+            watch.load.wait_rounds(10)
+            ballast.unlink()
+            watch.load.wait_rounds(10)
+        wait_equal(pb, cluster, watch.load.round_time(watch.load.acked))
+        cluster.wait_whole()
+    finally:
         cluster.kill()
