@@ -77,13 +77,13 @@ bool ing_peers_shared(const struct ing_peers *peers, size_t member, uint8_t *bit
 bool ing_peers_is_birth(const struct ing_peers *peers, bool waited)
 {
     const struct nx_ring_view *view = peers->view;
+    size_t unheard = 0;
     for (size_t i = 0; i < view->member_count; i++) {
         const struct nx_member *member = &view->members[i];
         bool heard = i == peers->self || member->incarnation != 0;
-        if (!heard && !waited)
-            return false;
+        unheard += !heard;
         if (heard && member->state != NX_MEMBER_JOINING)
             return false;
     }
-    return true;
+    return unheard == 0 || (waited && unheard <= view->rf - nx_ring_write_quorum(view));
 }

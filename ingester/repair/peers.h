@@ -37,8 +37,9 @@ static inline size_t ing_bits_size(uint32_t partitions)
 
 /* The partitions that this node is to hold and the member is an owner of; false: none. */
 bool ing_peers_shared(const struct ing_peers *peers, size_t member, uint8_t *bits);
-/* Nobody that was heard has been ACTIVE, READONLY or LEAVING, and every member was heard, or
- * `waited` long enough: a cluster that is being born. */
+/* A cluster that is being born: nobody that was heard has been ACTIVE, READONLY or LEAVING, and
+ * every member was heard, or, `waited` long enough, all but RF - W: more might be all that have
+ * what was acknowledged, cut off from a number of new ones. */
 bool ing_peers_is_birth(const struct ing_peers *peers, bool waited);
 
 #endif
