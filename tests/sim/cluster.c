@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "tests/sim/digests.h"
-#include "tests/sim/disk.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/load.h"
 #include "tests/sim/net.h"
@@ -56,18 +55,33 @@ static void choose_settings(struct cluster *c)
 {
     static const int64_t windows_ms[] = {300000, 900000, 1800000, 7200000};
     static const int64_t late_ms[] = {60000, 600000, 7200000};
-    static const uint64_t heartbeats_ms[] = {2000, 5000, 10000, 10000};
+    static const uint64_t heartbeats_ms[] = {5000, 10000, 10000, 10000};
     sim_settings_init(&c->settings);
     c->settings.workers = 1 + sim_below(3);
-    c->settings.partitions = 8u << sim_below(4);
+    c->settings.partitions = 8u << sim_below(3);
     c->settings.ing.window_ms = windows_ms[sim_below(4)];
     c->settings.ing.out_of_order_ms = late_ms[sim_below(3)];
     c->settings.ing.wal_segment_bytes = sim_chance(0.5) ? 1 << 16 : 64 << 20;
+    if (sim_chance(0.3)) /* so that being refilled takes minutes */
+        c->settings.ing.repair_bandwidth = (int64_t)sim_between(200, 2000);
     c->settings.heartbeat_interval_ms = heartbeats_ms[sim_below(4)];
     c->settings.heartbeat_timeout_ms = 4 * c->settings.heartbeat_interval_ms;
 }
 
-static void set_up(struct cluster *c)
+/* Zones, weights, both or, mostly, neither. */
+static void choose_places(struct cluster *c)
+{
+    static const char *const weights[] = {"", "*0.5", "*2", "*3"};
+    bool zones = sim_chance(0.3), weighted = sim_chance(0.3);
+    for (size_t i = 0; i < c->count; i++) {
+        if (zones)
+            c->nodes[i].zone[0] = (char)('a' + c->nodes[i].process.number % 3);
+        if (weighted)
+            c->nodes[i].weight = weights[sim_below(4)];
+    }
+}
+
+static void set_up(struct cluster *c, const struct sim_options *options)
 {
     choose_settings(c);
     size_t ingesters = 3 + (sim_chance(0.5) ? sim_below(INGESTERS_MAX - 2) : 0);
@@ -77,22 +91,28 @@ static void set_up(struct cluster *c)
                                       .nodes = c->all,
                                       .ingesters = c->nodes,
                                       .ingester_count = INGESTERS_MAX};
-    sim_members_changed(&c->members, 0);
     c->distributor_count = 1 + sim_below(2);
     c->querier_count = 1 + sim_below(2);
     for (size_t i = 0; i < c->distributor_count; i++)
         c->distributors[i] = add(c, "dist", i, SIM_DISTRIBUTOR);
     for (size_t i = 0; i < c->querier_count; i++)
         c->queriers[i] = add(c, "qry", i, SIM_QUERIER);
+    choose_places(c);
+    sim_members_changed(&c->members, 0);
 
+    bool deletes = sim_chance(0.4) && options->deletes;
     struct sim_load_options load = {.distributors = c->distributors,
                                     .distributor_count = c->distributor_count,
                                     .queriers = c->queriers,
                                     .querier_count = c->querier_count,
                                     .writers = 1 + sim_below(3),
                                     .series_per_writer = 1 + sim_below(8),
-                                    .write_interval_ns = sim_between(5, 20) * SIM_S,
-                                    .read_interval_ns = sim_between(10, 40) * SIM_S};
+                                    .write_interval_ns = sim_between(8, 40) * SIM_S,
+                                    .read_interval_ns = sim_between(15, 60) * SIM_S,
+                                    .delete_interval_ns =
+                                        deletes ? sim_between(200, 800) * SIM_S : 0,
+                                    .late_ms = c->settings.ing.out_of_order_ms,
+                                    .histograms = sim_chance(0.3)};
     sim_ledger_init(&c->ledger, load.writers * load.series_per_writer);
     c->load = sim_load_new(&load, &c->ledger);
 }
@@ -108,10 +128,11 @@ static void tear_down(struct cluster *c)
     sim_settings_release(&c->settings);
 }
 
-static bool all_serve(const struct cluster *c)
+static bool all_serve(struct cluster *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (!c->nodes[i].spare && (!c->nodes[i].serving || c->nodes[i].stopping))
+        if (!c->nodes[i].spare && (!c->nodes[i].serving || c->nodes[i].stopping ||
+                                   !sim_faults_left_nothing(&c->nodes[i])))
             return false;
     return true;
 }
@@ -183,13 +204,13 @@ static void end_in_order(struct cluster *c)
 
 static void run(struct cluster *c, const struct sim_options *options)
 {
-    for (size_t i = 0; i < c->count; i++)
-        sim_disk_set_lying(c->nodes[i].process.disk, options->lie);
+    bool storm = sim_chance(0.15) || options->storm;
     struct sim_faults_options faults = {.nodes = c->all,
                                         .node_count = c->count,
                                         .members = &c->members,
                                         .kinds = options->faults,
-                                        .mean_interval_ns = sim_between(20, 200) * SIM_S};
+                                        .mean_interval_ns = storm ? sim_between(4, 16) * SIM_S
+                                                                  : sim_between(20, 200) * SIM_S};
     c->faults = sim_faults_new(&faults);
     c->members.node_count = c->count;
     for (size_t i = 0; i < c->count; i++)
@@ -218,6 +239,7 @@ static void report(const struct cluster *c, struct sim_outcome *out)
                                 .samples = ledger->next_value - 1,
                                 .acked = ledger->acked,
                                 .checked = ledger->checked,
+                                .deleted = ledger->deleted,
                                 .writes = ledger->writes,
                                 .writes_failed = ledger->writes_failed,
                                 .reads = ledger->reads,
@@ -232,7 +254,8 @@ void sim_cluster_run(const struct sim_options *options, struct sim_outcome *out)
     the_cluster = c;
     sim_begin(options->seed, options->trace);
     sim_net_begin();
-    set_up(c);
+    sim_mutant_set(options->mutant);
+    set_up(c, options);
     run(c, options);
     report(c, out);
     tear_down(c);

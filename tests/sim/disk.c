@@ -313,8 +313,3 @@ void sim_disk_ail(struct sim_disk *disk, double write_failures, double sync_fail
     disk->sync_failures = sync_failures;
     disk->full = full;
 }
-
-void sim_disk_set_lying(struct sim_disk *disk, bool lying)
-{
-    disk->lying = lying;
-}

@@ -27,7 +27,4 @@ void sim_disk_wipe(struct sim_disk *disk);
  * NX_ERR_NOSPACE. */
 void sim_disk_ail(struct sim_disk *disk, double write_failures, double sync_failures, bool full);
 
-/* Syncs succeed and do nothing. */
-void sim_disk_set_lying(struct sim_disk *disk, bool lying);
-
 #endif

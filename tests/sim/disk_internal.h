@@ -53,7 +53,7 @@ struct sim_disk {
     uint64_t next_number;
     uint64_t cuts;
     double write_failures, sync_failures;
-    bool full, lying;
+    bool full;
 };
 
 /* With one reference, the caller's. */

@@ -18,7 +18,9 @@ enum sim_fault {
     SIM_FAULT_PRESSURE, /* a process finds itself short of memory */
     SIM_FAULT_WIPE,     /* an ingester comes back with an empty disk, the others being whole */
     SIM_FAULT_JOIN,     /* a new ingester */
-    SIM_FAULT_LEAVE,    /* an ingester is drained, and goes */
+    SIM_FAULT_LEAVE,    /* an ingester is drained, and goes; now and then the drain is called off */
+    SIM_FAULT_SPLIT,    /* a zone, or any part of the nodes, is cut off from the rest */
+    SIM_FAULT_READONLY, /* an ingester takes no writes for a while */
     SIM_FAULT_COUNT,
 };
 #define SIM_FAULTS_ALL ((1u << SIM_FAULT_COUNT) - 1)
@@ -40,5 +42,7 @@ void sim_faults_free(struct sim_faults *faults);
 void sim_faults_start(struct sim_faults *faults);
 /* No more of them, and everything is put right at once: nodes are up, links whole. */
 void sim_faults_heal(struct sim_faults *faults);
+/* No command is left that would have to be taken back (a READONLY member). */
+bool sim_faults_left_nothing(struct sim_node *node);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "common/base/alloc.h"
 #include "tests/sim/disk_internal.h"
+#include "tests/sim/mutants.h"
 #include "tests/sim/process.h"
 
 #define FIRST_DESCRIPTOR (1 << 24)
@@ -117,7 +118,7 @@ static enum nx_err fs_sync(const struct nx_fs *fs, int fd)
     (void)fs;
     if (fails(disk()->sync_failures))
         return NX_ERR_IO;
-    if (!disk()->lying)
+    if (!sim_mutant_skips_sync(false))
         sim_file_sync(of(fd));
     return NX_OK;
 }
@@ -236,7 +237,7 @@ static enum nx_err fs_sync_dir(const struct nx_fs *fs, const char *path)
         return NX_ERR_NOT_FOUND;
     if (fails(disk()->sync_failures))
         return NX_ERR_IO;
-    if (!disk()->lying)
+    if (!sim_mutant_skips_sync(true))
         sim_dir_sync(dir);
     return NX_OK;
 }

@@ -18,6 +18,7 @@ void sim_ledger_release(struct sim_ledger *ledger)
     for (size_t i = 0; i < ledger->series_count; i++)
         free(ledger->series[i].samples);
     free(ledger->series);
+    free(ledger->deletions);
 }
 
 void sim_ledger_fail(struct sim_ledger *ledger, const char *format, ...)
@@ -30,15 +31,6 @@ void sim_ledger_fail(struct sim_ledger *ledger, const char *format, ...)
     (void)vsnprintf(ledger->problem, sizeof ledger->problem, format, args);
     va_end(args);
     sim_trace("BROKEN: %s", ledger->problem);
-}
-
-uint64_t sim_ledger_send(struct sim_ledger *ledger, size_t series, int64_t t)
-{
-    struct sim_series *s = &ledger->series[series];
-    sim_check(s->count == 0 || s->samples[s->count - 1].t < t, "samples in order");
-    s->samples = sim_grow(s->samples, &s->capacity, s->count + 1, sizeof *s->samples);
-    s->samples[s->count++] = (struct sim_sample){.t = t, .value = ledger->next_value};
-    return ledger->next_value++;
 }
 
 /* The first sample at or after t. */
@@ -55,14 +47,93 @@ static size_t position(const struct sim_series *s, int64_t t)
     return low;
 }
 
+bool sim_ledger_has(const struct sim_ledger *ledger, size_t series, int64_t t)
+{
+    const struct sim_series *s = &ledger->series[series];
+    size_t at = position(s, t);
+    return at < s->count && s->samples[at].t == t;
+}
+
+static bool covers(const struct sim_deletion *deletion, size_t series, int64_t t)
+{
+    return series - deletion->first_series < deletion->series_count && deletion->min_t <= t &&
+           t <= deletion->max_t;
+}
+
+static bool is_in_doubt(const struct sim_ledger *ledger, size_t series, int64_t t)
+{
+    for (size_t i = 0; i < ledger->deletion_count; i++)
+        if (covers(&ledger->deletions[i], series, t) && sim_now() < ledger->deletions[i].until_ns)
+            return true;
+    return false;
+}
+
+uint64_t sim_ledger_send(struct sim_ledger *ledger, size_t series, int64_t t)
+{
+    struct sim_series *s = &ledger->series[series];
+    size_t at = position(s, t);
+    sim_check(at == s->count || s->samples[at].t != t, "one sample of a time");
+    s->samples = sim_grow(s->samples, &s->capacity, s->count + 1, sizeof *s->samples);
+    memmove(&s->samples[at + 1], &s->samples[at], (s->count - at) * sizeof *s->samples);
+    s->samples[at] = (struct sim_sample){
+        .t = t, .value = ledger->next_value, .doubtful = is_in_doubt(ledger, series, t)};
+    s->count++;
+    return ledger->next_value++;
+}
+
 void sim_ledger_ack(struct sim_ledger *ledger, size_t series, int64_t t)
 {
     struct sim_series *s = &ledger->series[series];
     size_t at = position(s, t);
     sim_check(at < s->count && s->samples[at].t == t, "the acknowledged sample");
+    if (s->samples[at].acked)
+        return;
     s->samples[at].acked = true;
     s->samples[at].acked_ns = sim_now();
     ledger->acked++;
+}
+
+/* --- deletions -------------------------------------------------------------------------------- */
+
+/* How long a write, or a deletion, may still be on its way to a replica when its client has its
+ * answer: a replica may hang for ten minutes, and take it then. */
+#define ON_THE_WAY_NS (16 * 60 * SIM_S)
+
+/* Calls of each sample that the deletion covers. */
+static void mark(struct sim_ledger *ledger, const struct sim_deletion *deletion, bool gone)
+{
+    for (size_t i = 0; i < deletion->series_count; i++) {
+        struct sim_series *s = &ledger->series[deletion->first_series + i];
+        for (size_t at = position(s, deletion->min_t);
+             at < s->count && s->samples[at].t <= deletion->max_t; at++) {
+            struct sim_sample *sample = &s->samples[at];
+            bool arrived = sample->acked && sample->acked_ns + ON_THE_WAY_NS <= deletion->asked_ns;
+            sample->doubtful = true;
+            if (gone && arrived && sample->gone_ns == 0) {
+                sample->gone_ns = sim_now();
+                ledger->deleted++;
+            }
+        }
+    }
+}
+
+size_t sim_ledger_delete(struct sim_ledger *ledger, const struct sim_deletion *deletion)
+{
+    ledger->deletions = sim_grow(ledger->deletions, &ledger->deletion_capacity,
+                                 ledger->deletion_count + 1, sizeof *ledger->deletions);
+    struct sim_deletion *copy = &ledger->deletions[ledger->deletion_count];
+    *copy = *deletion;
+    copy->asked_ns = sim_now();
+    copy->until_ns = UINT64_MAX;
+    mark(ledger, copy, false);
+    return ledger->deletion_count++;
+}
+
+void sim_ledger_deleted(struct sim_ledger *ledger, size_t number, bool done)
+{
+    struct sim_deletion *deletion = &ledger->deletions[number];
+    deletion->until_ns = sim_now() + ON_THE_WAY_NS;
+    mark(ledger, deletion, done);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -83,7 +154,8 @@ static const char *find(const struct answer *answer, const char *text)
 /* An acknowledged sample that the answer should have had and has not. */
 static void missed(struct answer *answer, size_t series, const struct sim_sample *sample)
 {
-    if (!sample->acked || sample->acked_ns > answer->question->asked_ns || answer->says_incomplete)
+    if (!sample->acked || sample->doubtful || sample->acked_ns > answer->question->asked_ns ||
+        answer->says_incomplete)
         return;
     sim_ledger_fail(answer->ledger,
                     "sample %" PRIu64 " of series %zu at %" PRId64
@@ -92,7 +164,8 @@ static void missed(struct answer *answer, size_t series, const struct sim_sample
                     (double)answer->question->asked_ns / 1e9);
 }
 
-/* One "[time,"value"]" pair; false at the end of the list. */
+/* One [time,"value"], or [time,{... "sum":"value" ... "buckets":[...]}]; false at the end of the
+ * list. */
 static bool next_pair(struct answer *answer, int64_t *t, uint64_t *value)
 {
     while (answer->at < answer->end && (*answer->at == ',' || *answer->at == '['))
@@ -101,11 +174,17 @@ static bool next_pair(struct answer *answer, int64_t *t, uint64_t *value)
         return false;
     char *rest;
     *t = (int64_t)llround(strtod(answer->at, &rest) * 1000);
-    sim_check(rest[0] == ',' && rest[1] == '"', "a time and a value in the answer");
-    double number = strtod(rest + 2, &rest);
+    sim_check(rest[0] == ',' && (rest[1] == '"' || rest[1] == '{'), "a time and a value");
+    bool histogram = rest[1] == '{';
+    answer->at = rest;
+    const char *text = histogram ? find(answer, "\"sum\":\"") : rest;
+    sim_check(text != NULL, "the sum of a histogram");
+    double number = strtod(text + (histogram ? 7 : 2), &rest);
     *value = number >= 0 && number < 1e15 ? (uint64_t)number : UINT64_MAX;
-    sim_check(rest[0] == '"' && rest[1] == ']', "a value in the answer");
-    answer->at = rest + 2;
+    answer->at = rest;
+    const char *end = histogram ? find(answer, "}]") : rest;
+    sim_check(rest[0] == '"' && end && end[1] == ']', "a value in the answer");
+    answer->at = end + 2;
     return true;
 }
 
@@ -126,6 +205,14 @@ static void check_series(struct answer *answer, size_t series)
                             "an answer has value %" PRIu64 " of series %zu at %" PRId64
                             ", which was not sent, or twice",
                             value, series, t);
+            return;
+        }
+        if (s->samples[expected].gone_ns != 0 && s->samples[expected].gone_ns < q->asked_ns) {
+            sim_ledger_fail(ledger,
+                            "sample %" PRIu64 " of series %zu at %" PRId64
+                            " was deleted at %.6f s, but an answer to a question of %.6f s has it",
+                            value, series, t, (double)s->samples[expected].gone_ns / 1e9,
+                            (double)q->asked_ns / 1e9);
             return;
         }
         expected++;
@@ -149,9 +236,10 @@ void sim_ledger_check(struct sim_ledger *ledger, const struct sim_question *ques
             break;
         size_t series = (size_t)strtoul(label + 5, NULL, 10);
         answer.at = label;
-        const char *values = find(&answer, "\"values\":[");
+        const char *list = memchr(answer.at, '}', (size_t)(answer.end - answer.at));
+        const char *values = list ? memchr(list, '[', (size_t)(answer.end - list)) : NULL;
         sim_check(values && series < ledger->series_count, "an answer of the form that was asked");
-        answer.at = values + 10;
+        answer.at = values + 1;
         if (seen[series] || series - question->first_series >= question->series_count)
             sim_ledger_fail(ledger, "an answer has series %zu twice, or unasked", series);
         seen[series] = true;

@@ -1,5 +1,5 @@
 /* Clients: writers send samples as Prometheus does (remote write 1.0, retried until they are taken
- * or given up), readers ask for them and hold the answers against the ledger. */
+ * or given up), deleters delete, readers ask for them and hold the answers against the ledger. */
 #ifndef SIM_LOAD_H
 #define SIM_LOAD_H
 
@@ -13,8 +13,11 @@ struct sim_load_options {
     size_t querier_count;
     size_t writers;
     size_t series_per_writer;
-    uint64_t write_interval_ns; /* of one writer */
-    uint64_t read_interval_ns;  /* of all readers together */
+    uint64_t write_interval_ns;  /* of one writer */
+    uint64_t read_interval_ns;   /* of all readers together */
+    uint64_t delete_interval_ns; /* 0: nothing is deleted */
+    int64_t late_ms;             /* how far back samples are taken */
+    bool histograms;             /* each third series is one of native histograms */
 };
 
 struct sim_load;

@@ -1,10 +1,11 @@
 /* sim: runs seeds, each a world in a child process of its own.
  *
- *     sim --seed N --count M --hours H [--jobs J] [--faults LIST] [--twice] [--trace] [--lie]
+ *     sim --seed N --count M --hours H [--jobs J] [--faults LIST] [--mutant NAME] [--twice]
+ * [--trace] sim --mutants --seed N --count M --hours H [--jobs J] [--faults LIST]
  *
  * A seed that breaks a promise, or ends its process, is run again with its trace in sim-SEED.log.
- * With --lie the disks only say that they sync: the checker must find what is lost by it.
- * Exit 0 only where all promises held. */
+ * With --mutant the program has a fault of its own (mutants.h); --mutants wants each of them found
+ * within M seeds. Exit 0 only where all promises held, or all mutants were found. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -24,7 +25,9 @@ struct plan {
     double hours;
     size_t jobs;
     unsigned faults;
-    bool twice, trace, lie;
+    enum sim_mutant mutant;
+    bool twice, trace, storm, deletes;
+    bool hunt; /* ends with the first broken promise; no trace */
 };
 
 struct child {
@@ -57,7 +60,9 @@ static struct sim_options options_of(const struct plan *plan, uint64_t seed)
     return (struct sim_options){.seed = seed,
                                 .duration_ns = (uint64_t)(plan->hours * 3600) * SIM_S,
                                 .faults = plan->faults,
-                                .lie = plan->lie,
+                                .mutant = plan->mutant,
+                                .storm = plan->storm,
+                                .deletes = plan->deletes,
                                 .trace = plan->trace};
 }
 
@@ -127,6 +132,7 @@ static void add(struct sim_outcome *sum, const struct sim_outcome *one)
     sum->samples += one->samples;
     sum->acked += one->acked;
     sum->checked += one->checked;
+    sum->deleted += one->deleted;
     sum->writes += one->writes;
     sum->writes_failed += one->writes_failed;
     sum->reads += one->reads;
@@ -149,13 +155,21 @@ static void take_child(const struct plan *plan, struct child *child, struct tota
         add(&totals->sum, &outcome);
     if (ended && !outcome.problem[0])
         return;
+    if (plan->hunt && !ended) /* an assertion of the program found it: not the checker */
+        return;
     totals->broken++;
+    if (plan->hunt && totals->broken == 1)
+        printf("mutant %s: found with seed %" PRIu64 ": %s\n", sim_mutants[plan->mutant].name,
+               child->seed, outcome.problem);
+    if (plan->hunt)
+        return;
     if (ended)
         printf("seed %" PRIu64 ": %s\n", child->seed, outcome.problem);
     else
         printf("seed %" PRIu64 ": the process ended with status %d\n", child->seed, status);
-    printf("    replay: sim --seed %" PRIu64 " --hours %g --faults 0x%x%s --trace\n", child->seed,
-           plan->hours, plan->faults, plan->lie ? " --lie" : "");
+    printf("    replay: sim --seed %" PRIu64 " --hours %g --faults 0x%x%s%s --mutant %s --trace\n",
+           child->seed, plan->hours, plan->faults, plan->storm ? " --storm" : "",
+           plan->deletes ? " --deletes" : "", sim_mutants[plan->mutant].name);
     if (!plan->trace)
         write_trace(plan, child->seed);
 }
@@ -164,37 +178,69 @@ static void print_totals(const struct plan *plan, const struct totals *totals, d
 {
     const struct sim_outcome *sum = &totals->sum;
     printf("%" PRIu64 " seeds of %g h, %" PRIu64 " broken; %" PRIu64 " events, %" PRIu64
-           " samples sent, %" PRIu64 " acknowledged, %" PRIu64 " checked; writes %" PRIu64
-           " (%" PRIu64 " failed), reads %" PRIu64 " (%" PRIu64 " failed, %" PRIu64
-           " partial); %.1f s, hash %016" PRIx64 "\n",
+           " samples sent, %" PRIu64 " acknowledged, %" PRIu64 " checked, %" PRIu64
+           " deleted; writes %" PRIu64 " (%" PRIu64 " failed), reads %" PRIu64 " (%" PRIu64
+           " failed, %" PRIu64 " partial); %.1f s, hash %016" PRIx64 "\n",
            totals->seeds, plan->hours, totals->broken, sum->events, sum->samples, sum->acked,
-           sum->checked, sum->writes, sum->writes_failed, sum->reads, sum->reads_failed,
-           sum->reads_partial, seconds, sum->hash);
+           sum->checked, sum->deleted, sum->writes, sum->writes_failed, sum->reads,
+           sum->reads_failed, sum->reads_partial, seconds, sum->hash);
+}
+
+/* In the order of the seeds: with jobs of like length little is lost by it. */
+static void run_seeds(const struct plan *plan, struct totals *totals)
+{
+    struct child children[JOBS_MAX] = {{.pid = 0}};
+    for (uint64_t i = 0; i < plan->count && !(plan->hunt && totals->broken > 0); i++) {
+        struct child *child = &children[i % plan->jobs];
+        if (child->pid)
+            take_child(plan, child, totals);
+        start_child(plan, plan->first + i, child);
+    }
+    for (size_t i = 0; i < plan->jobs; i++)
+        if (children[i].pid)
+            take_child(plan, &children[i], totals);
 }
 
 static int run_plan(const struct plan *plan)
 {
-    struct child children[JOBS_MAX] = {{.pid = 0}};
     struct totals totals = {.seeds = 0};
     struct timespec began, ended;
     (void)clock_gettime(CLOCK_MONOTONIC, &began);
-    /* In the order of the seeds: with jobs of like length little is lost by it. */
-    for (uint64_t i = 0; i < plan->count; i++) {
-        struct child *child = &children[i % plan->jobs];
-        if (child->pid)
-            take_child(plan, child, &totals);
-        start_child(plan, plan->first + i, child);
-    }
-    for (size_t i = 0; i < plan->jobs; i++) {
-        struct child *child = &children[(plan->count + i) % plan->jobs];
-        if (child->pid)
-            take_child(plan, child, &totals);
-    }
+    run_seeds(plan, &totals);
     (void)clock_gettime(CLOCK_MONOTONIC, &ended);
     print_totals(plan, &totals,
                  (double)(ended.tv_sec - began.tv_sec) +
                      (double)(ended.tv_nsec - began.tv_nsec) / 1e9);
     return totals.broken > 0 ? 1 : 0;
+}
+
+/* Whether the checker can fail. */
+static int hunt(const struct plan *plan)
+{
+    int missed = 0;
+    for (int i = 1; i < SIM_MUTANT_COUNT; i++) {
+        struct plan one = *plan;
+        struct totals totals = {.seeds = 0};
+        one.mutant = (enum sim_mutant)i;
+        one.faults = sim_mutants[i].faults;
+        one.storm = sim_mutants[i].storm;
+        one.deletes = i == SIM_MUTANT_FORGET_DELETE;
+        run_seeds(&one, &totals);
+        if (totals.broken > 0)
+            continue;
+        missed++;
+        printf("mutant %s: not found in %" PRIu64 " seeds\n", sim_mutants[i].name, totals.seeds);
+    }
+    return missed > 0 ? 1 : 0;
+}
+
+static bool parse_mutant(const char *text, enum sim_mutant *out)
+{
+    int i = 0;
+    while (i < SIM_MUTANT_COUNT && strcmp(sim_mutants[i].name, text) != 0)
+        i++;
+    *out = (enum sim_mutant)i;
+    return i < SIM_MUTANT_COUNT;
 }
 
 /* Names with commas between them, a number, "all" or "none". */
@@ -224,25 +270,29 @@ static bool parse_faults(const char *text, unsigned *out)
 
 static int usage(void)
 {
-    (void)fprintf(stderr, "usage: sim [--seed N] [--count M] [--hours H] [--jobs J] "
-                          "[--faults all|none|NAME,...] [--twice] [--trace] [--lie]\nfaults:");
+    (void)fprintf(
+        stderr,
+        "usage: sim [--seed N] [--count M] [--hours H] [--jobs J] "
+        "[--faults all|none|NAME,...] [--storm] [--deletes] [--mutant NAME | --mutants] [--twice] "
+        "[--trace]\nfaults:");
     for (unsigned i = 0; i < SIM_FAULT_COUNT; i++)
         (void)fprintf(stderr, " %s", sim_fault_names[i]);
+    (void)fputs("\nmutants:", stderr);
+    for (unsigned i = 1; i < SIM_MUTANT_COUNT; i++)
+        (void)fprintf(stderr, " %s", sim_mutants[i].name);
     (void)fputc('\n', stderr);
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"count", required_argument, NULL, 'c'},
-                                            {"hours", required_argument, NULL, 'h'},
-                                            {"jobs", required_argument, NULL, 'j'},
-                                            {"faults", required_argument, NULL, 'f'},
-                                            {"twice", no_argument, NULL, '2'},
-                                            {"trace", no_argument, NULL, 't'},
-                                            {"lie", no_argument, NULL, 'l'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},   {"count", required_argument, NULL, 'c'},
+        {"hours", required_argument, NULL, 'h'},  {"jobs", required_argument, NULL, 'j'},
+        {"faults", required_argument, NULL, 'f'}, {"twice", no_argument, NULL, '2'},
+        {"trace", no_argument, NULL, 't'},        {"mutant", required_argument, NULL, 'm'},
+        {"storm", no_argument, NULL, 'S'},        {"deletes", no_argument, NULL, 'D'},
+        {"mutants", no_argument, NULL, 'M'},      {NULL, 0, NULL, 0}};
     struct plan plan = {.first = 1, .count = 1, .hours = 1, .jobs = 1};
     (void)parse_faults("all", &plan.faults);
     int option;
@@ -259,12 +309,18 @@ int main(int argc, char **argv)
             plan.twice = true;
         else if (option == 't')
             plan.trace = true;
-        else if (option == 'l')
-            plan.lie = true;
+        else if (option == 'D')
+            plan.deletes = true;
+        else if (option == 'S')
+            plan.storm = true;
+        else if (option == 'M')
+            plan.hunt = true;
+        else if (option == 'm' && parse_mutant(optarg, &plan.mutant))
+            continue;
         else if (option != 'f' || !parse_faults(optarg, &plan.faults))
             return usage();
     }
     if (optind != argc || plan.jobs == 0 || plan.jobs > JOBS_MAX || !(plan.hours > 0))
         return usage();
-    return run_plan(&plan);
+    return plan.hunt ? hunt(&plan) : run_plan(&plan);
 }

@@ -31,8 +31,9 @@ void sim_members_changed(const struct sim_members *members, uint64_t spread_ns)
         const struct sim_node *node = &members->ingesters[i];
         if (node->spare)
             continue;
-        int n = snprintf(settings->members + len, sizeof settings->members - len, "%s%s@%s",
-                         len > 0 ? "," : "", node->process.name, node->process.address);
+        int n = snprintf(settings->members + len, sizeof settings->members - len, "%s%s@%s%s%s%s",
+                         len > 0 ? "," : "", node->process.name, node->process.address,
+                         *node->zone ? "/" : "", node->zone, node->weight);
         len += (size_t)n;
         sim_check(len < sizeof settings->members, "room for the member list");
     }

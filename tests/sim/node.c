@@ -26,6 +26,7 @@ void sim_settings_init(struct sim_settings *settings)
     settings->ing.compaction_rate = 0;
     settings->dist.series_cache_bytes = 1 << 17;
     settings->qry.concurrency = 2;
+    settings->qry.enable_admin_api = true;
 }
 
 void sim_settings_release(struct sim_settings *settings)
@@ -36,7 +37,7 @@ void sim_settings_release(struct sim_settings *settings)
 void sim_node_init(struct sim_node *node, uint32_t number, const char *name, unsigned roles,
                    const struct sim_settings *settings)
 {
-    *node = (struct sim_node){.roles = roles, .settings = settings};
+    *node = (struct sim_node){.roles = roles, .settings = settings, .weight = ""};
     sim_process_init(&node->process, number, name);
 }
 
@@ -113,7 +114,8 @@ static enum nx_err open_ring(struct sim_node *node)
                  .is_distributor = (node->roles & SIM_DISTRIBUTOR) != 0,
                  .incarnation = node->ing ? ing_incarnation(node->ing) : 0,
                  .fresh = node->ing && ing_is_fresh(node->ing),
-                 .state_dir = node->ing ? settings->ing.data_dir : NULL}};
+                 .state_dir = node->ing ? settings->ing.data_dir : NULL,
+                 .zone = node->zone}};
     enum nx_err err = nx_ring_new(&options, &process->clock.base, process->rpc, process->log,
                                   node->telemetry, &node->ring, &fail);
     if (err != NX_OK)

@@ -27,8 +27,10 @@ struct sim_node {
     struct sim_process process;
     unsigned roles;
     const struct sim_settings *settings;
-    bool spare;   /* an ingester that is not a member, and down */
-    bool leaving; /* drained, until it is a spare */
+    char zone[2];       /* "": none are set */
+    const char *weight; /* as in the member list; "" */
+    bool spare;         /* an ingester that is not a member, and down */
+    bool leaving;       /* drained, until it is a spare */
     bool serving;
     bool stopping;
     /* memory of the process, while it is up: */

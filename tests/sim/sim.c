@@ -1,16 +1,24 @@
-/* A binary heap of events by (time, order). The one world is a static variable: the functions that
+/* A heap of events by (time, order). The one world is a static variable: the functions that
  * stand in for the program's own (nx_alloc, uv_timer_start, ...) are called without a context. */
 #include "tests/sim/sim.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/hash.h"
 #include "tests/sim/process.h"
 
+/* The keys beside the pointer: what is compared lies together. */
+struct slot {
+    uint64_t at_ns;
+    uint64_t order;
+    struct sim_event *event;
+};
+
 struct world {
-    struct sim_event **heap;
+    struct slot *heap;
     size_t count, capacity;
     uint64_t now_ns;
     uint64_t next_order;
@@ -61,41 +69,62 @@ void sim_begin(uint64_t seed, bool trace)
 void sim_end(void)
 {
     for (size_t i = 0; i < world.count; i++)
-        world.heap[i]->drop(world.heap[i]);
+        world.heap[i].event->drop(world.heap[i].event);
     free(world.heap);
     world = (struct world){.heap = NULL};
 }
 
 /* --- the heap --- */
 
-static bool before(const struct sim_event *a, const struct sim_event *b)
+enum { FANOUT = 4 };
+
+static bool before(const struct slot *a, const struct slot *b)
 {
     return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->order < b->order;
 }
 
+static void enlarge(void)
+{
+    size_t capacity = world.capacity > 0 ? 2 * world.capacity : 1024;
+    struct slot *heap = sim_calloc(capacity, sizeof *heap);
+    if (world.count > 0)
+        memcpy(heap, world.heap, world.count * sizeof *heap);
+    free(world.heap);
+    world.heap = heap;
+    world.capacity = capacity;
+}
+
 static void push(struct sim_event *event)
 {
-    world.heap = sim_grow(world.heap, &world.capacity, world.count + 1, sizeof *world.heap);
+    if (world.count == world.capacity)
+        enlarge();
+    struct slot slot = {.at_ns = event->at_ns, .order = event->order, .event = event};
     size_t at = world.count++;
-    while (at > 0 && before(event, world.heap[(at - 1) / 2])) {
-        world.heap[at] = world.heap[(at - 1) / 2];
-        at = (at - 1) / 2;
+    while (at > 0 && before(&slot, &world.heap[(at - 1) / FANOUT])) {
+        world.heap[at] = world.heap[(at - 1) / FANOUT];
+        at = (at - 1) / FANOUT;
     }
-    world.heap[at] = event;
+    world.heap[at] = slot;
+}
+
+static size_t first_child(size_t parent)
+{
+    size_t first = FANOUT * parent + 1;
+    size_t end = first + FANOUT < world.count ? first + FANOUT : world.count;
+    for (size_t i = first + 1; i < end; i++)
+        if (before(&world.heap[i], &world.heap[first]))
+            first = i;
+    return first;
 }
 
 static struct sim_event *pop(void)
 {
-    struct sim_event *first = world.heap[0];
-    struct sim_event *last = world.heap[--world.count];
+    struct sim_event *first = world.heap[0].event;
+    struct slot last = world.heap[--world.count];
     size_t at = 0;
     for (;;) {
-        size_t child = 2 * at + 1;
-        if (child >= world.count)
-            break;
-        if (child + 1 < world.count && before(world.heap[child + 1], world.heap[child]))
-            child++;
-        if (!before(world.heap[child], last))
+        size_t child = first_child(at);
+        if (child >= world.count || !before(&world.heap[child], &last))
             break;
         world.heap[at] = world.heap[child];
         at = child;
@@ -169,7 +198,7 @@ static void happen(struct sim_event *event)
 
 bool sim_run(uint64_t until_ns)
 {
-    while (!world.stopped && world.count > 0 && world.heap[0]->at_ns <= until_ns) {
+    while (!world.stopped && world.count > 0 && world.heap[0].at_ns <= until_ns) {
         struct sim_event *event = pop();
         world.now_ns = event->at_ns;
         happen(event);

@@ -1,10 +1,13 @@
 /* What the program asks of the system, answered by the world: memory, randomness, threads and the
  * memory that is left. Stands in for common/base/alloc.c, common/net/thread.c and
- * ingester/pressure.c, and, by the linker (--wrap), for two calls of libc. */
+ * ingester/pressure.c, and, by the linker (--wrap), for two calls of libc; by the same way one
+ * decoder of zstd is kept for the next who wants one, as making it costs more than what a small
+ * block has to decode. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <zstd.h>
 
 #include "common/base/alloc.h"
 #include "common/net/thread.h"
@@ -181,5 +184,28 @@ int __wrap_setpriority(__priority_which_t which, id_t who, int prio)
     (void)which;
     (void)who;
     (void)prio;
+    return 0;
+}
+
+static ZSTD_DCtx *kept_decoder;
+
+ZSTD_DCtx *__real_ZSTD_createDCtx(void);
+size_t __real_ZSTD_freeDCtx(ZSTD_DCtx *decoder);
+ZSTD_DCtx *__wrap_ZSTD_createDCtx(void);
+size_t __wrap_ZSTD_freeDCtx(ZSTD_DCtx *decoder);
+
+ZSTD_DCtx *__wrap_ZSTD_createDCtx(void)
+{
+    ZSTD_DCtx *decoder = kept_decoder ? kept_decoder : __real_ZSTD_createDCtx();
+    kept_decoder = NULL;
+    return decoder;
+}
+
+size_t __wrap_ZSTD_freeDCtx(ZSTD_DCtx *decoder)
+{
+    if (kept_decoder || !decoder)
+        return __real_ZSTD_freeDCtx(decoder);
+    (void)ZSTD_DCtx_reset(decoder, ZSTD_reset_session_and_parameters);
+    kept_decoder = decoder;
     return 0;
 }
