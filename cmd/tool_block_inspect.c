@@ -12,7 +12,6 @@
 #define TEXTS_BYTES_MAX ((size_t)8 << 30)
 
 struct encoding {
-    enum nx_chunk_encoding number;
     const char *name;
     uint64_t chunks, samples, bytes;
 };
@@ -49,7 +48,8 @@ static enum nx_err count_chunks(struct ing_block *block, struct facts *facts)
     while ((rc = ing_block_iter_next(iter, &series)) == 1) {
         for (size_t i = 0; i < series.chunk_count; i++) {
             const struct nx_chunk *chunk = &series.chunks[i];
-            struct encoding *encoding = &facts->encodings[chunk->encoding == NX_CHUNK_XOR ? 0 : 1];
+            struct encoding *encoding =
+                &facts->encodings[chunk->encoding == NX_CHUNK_HISTOGRAM_RUN ? 1 : 0];
             encoding->chunks++;
             encoding->samples += chunk->count;
             encoding->bytes += chunk->data.len;
@@ -183,8 +183,7 @@ static enum nx_err print_json(struct ing_block *block, const struct facts *facts
 enum nx_err cmd_block_inspect(struct ing_block *block, const struct cmd_block_options *options,
                               struct nx_fail *fail)
 {
-    struct facts facts = {.encodings = {{.number = NX_CHUNK_XOR, .name = "floats"},
-                                        {.number = NX_CHUNK_HISTOGRAM_RUN, .name = "histograms"}}};
+    struct facts facts = {.encodings = {{.name = "floats"}, {.name = "histograms"}}};
     (void)fail;
     ing_texts_init(&facts.names, TEXTS_BYTES_MAX);
     enum nx_err err = count_chunks(block, &facts);

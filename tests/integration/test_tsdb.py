@@ -159,6 +159,9 @@ def test_a_stopped_node_takes_the_blocks_of_a_prometheus(written, node, remote_p
     assert out.count("good") == result["blocksWritten"]
     inspected = json.loads(tool("block", "inspect", node.data_dir, "--json")[0])
     assert sum(block["samples"] for block in inspected) == count_samples(kept)
+    chunks = {kind: sum(chunk["samples"] for block in inspected for chunk in block["chunks"]
+                        if chunk["encoding"] == kind) for kind in ("floats", "histograms")}
+    assert chunks == {"floats": result["floatSamples"], "histograms": result["histogramSamples"]}
     node.start().wait_ready()
     assert_same(read_all(remote_pb2, node.url, base), kept)
     _, error = tool("import", snapshot, f"--storage.data-dir={node.data_dir}", status=1)
