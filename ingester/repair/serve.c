@@ -225,11 +225,14 @@ void ing_digests_handle(struct nx_rpc_request *req, void *user)
     request->home = nx_rpc_request_worker(req);
     ing_pb_init(&request->pb);
     nx_buf_init(&request->answer, ING_DIGESTS_ANSWER_MAX);
-    request->err = request_init(request);
-    if (request->err == NX_OK) {
+    /* Once posted, the request belongs to the others: they may have ended it already. */
+    enum nx_err err = request_init(request);
+    if (err == NX_OK) {
         request->task.run = borrow;
-        request->err = nx_worker_post(nx_workers_at(server->ing->deps.workers, 0), &request->task);
+        err = nx_worker_post(nx_workers_at(server->ing->deps.workers, 0), &request->task);
     }
-    if (request->err != NX_OK)
+    if (err != NX_OK) {
+        request->err = err;
         request_end(request);
+    }
 }

@@ -96,7 +96,7 @@ def test_each_target_has_one_scraper_and_a_dead_one_is_relieved(shared):
 
 def test_reload_takes_a_good_file_and_refuses_a_bad_one(shared):
     _, (a, b), path, config = shared
-    harness.wait_until(lambda: owned(a) | owned(b), what="targets")
+    harness.wait_until(lambda: len(owned(a) | owned(b)) == TARGETS, what="targets")
     path.write_text(config + "  - {job_name: shared}\n")
     answer = a.post("/-/reload")
     assert answer.status == 500 and "scrape.yml:" in answer.text and "multiple scrape configs" in answer.text
@@ -130,7 +130,7 @@ def test_other_files_and_other_tenants_are_not_shared(tmp_path):
         everything = {f"n-{i}" for i in range(TARGETS)}
         harness.wait_until(lambda: owned(same) and owned(twin) and not owned(same) & owned(twin)
                            and owned(same) | owned(twin) == everything, what="a share each")
-        assert owned(other) == owned(tenant) == everything
+        harness.wait_until(lambda: owned(other) == owned(tenant) == everything, what="all targets for each of the others")
         assert same.metric("narthex_scrape_live_peers") == 2 and other.metric("narthex_scrape_live_peers") == 1
     finally:
         for node in nodes:
