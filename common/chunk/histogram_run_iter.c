@@ -3,15 +3,12 @@
  * few bytes cannot ask for much memory. */
 #include "common/base/alloc.h"
 #include "common/chunk/chunk_internal.h"
+#include "common/chunk/counted_iter.h"
 #include "common/chunk/histogram_run.h"
 
 struct run_iter {
-    struct nx_sample_iter base;
+    struct nx_counted_iter counted;
     struct nx_cursor cur;
-    uint32_t count; /* in the header */
-    uint32_t read;
-    int ended; /* 1 while samples come; then what next returns for ever: 0 or an error */
-    int64_t t;
     uint64_t delta;
     struct nx_arena arena;
     struct nx_histogram full; /* the last full one */
@@ -24,16 +21,16 @@ static bool read_time(struct run_iter *x)
 {
     struct nx_cursor *cur = &x->cur;
     int64_t t;
-    if (x->read == 0) {
+    if (x->counted.read == 0) {
         t = nx_cursor_varint(cur);
     } else {
-        x->delta =
-            x->read == 1 ? nx_cursor_uvarint(cur) : x->delta + (uint64_t)nx_cursor_varint(cur);
-        t = (int64_t)((uint64_t)x->t + x->delta);
-        if (t <= x->t)
+        x->delta = x->counted.read == 1 ? nx_cursor_uvarint(cur)
+                                        : x->delta + (uint64_t)nx_cursor_varint(cur);
+        t = (int64_t)((uint64_t)x->counted.t + x->delta);
+        if (t <= x->counted.t)
             return false;
     }
-    x->t = t;
+    x->counted.t = t;
     return nx_cursor_ok(cur);
 }
 
@@ -142,44 +139,25 @@ static enum nx_err read_sample(struct run_iter *x)
     return NX_OK;
 }
 
-static int current(const struct run_iter *x, struct nx_sample *out)
+static enum nx_err read_next(struct nx_counted_iter *it)
 {
-    *out = (struct nx_sample){.t = x->t, .histogram = &x->shown};
-    return 1;
+    return read_sample((struct run_iter *)it);
 }
 
-static int advance(struct run_iter *x)
+static void show(const struct nx_counted_iter *it, struct nx_sample *out)
 {
-    if (x->ended <= 0)
-        return x->ended;
-    if (x->read == x->count) {
-        x->ended = 0;
-        return 0;
-    }
-    enum nx_err err = read_sample(x);
-    if (err != NX_OK)
-        x->ended = (int)err;
-    else
-        x->read++;
-    return x->ended;
+    const struct run_iter *x = (const struct run_iter *)it;
+    *out = (struct nx_sample){.t = it->t, .histogram = &x->shown};
 }
 
 static int run_next(struct nx_sample_iter *it, struct nx_sample *out)
 {
-    struct run_iter *x = (struct run_iter *)it;
-    int got = advance(x);
-    return got > 0 ? current(x, out) : got;
+    return nx_counted_next((struct nx_counted_iter *)it, read_next, show, out);
 }
 
 static int run_seek(struct nx_sample_iter *it, int64_t t, struct nx_sample *out)
 {
-    struct run_iter *x = (struct run_iter *)it;
-    while (x->read == 0 || x->t < t || x->ended <= 0) {
-        int got = advance(x);
-        if (got <= 0)
-            return got;
-    }
-    return current(x, out);
+    return nx_counted_seek((struct nx_counted_iter *)it, t, read_next, show, out);
 }
 
 static void run_free(struct nx_sample_iter *it)
@@ -198,13 +176,11 @@ enum nx_err nx_run_iter_new(struct nx_view data, struct nx_sample_iter **out)
     struct run_iter *x = nx_calloc(1, sizeof *x);
     if (!x)
         return NX_ERR_NOMEM;
-    x->base.ops = &ops;
-    x->cur = nx_cursor_of(data);
-    x->count = (uint32_t)nx_cursor_u8(&x->cur) << 8;
-    x->count |= nx_cursor_u8(&x->cur);
-    x->ended = 1;
+    nx_counted_init(&x->counted, &ops, (const uint8_t *)data.ptr);
+    x->cur = nx_cursor_of(
+        nx_view_make(data.ptr + NX_CHUNK_HEADER_BYTES, data.len - NX_CHUNK_HEADER_BYTES));
     nx_arena_init(&x->arena, 0);
-    *out = &x->base;
+    *out = &x->counted.base;
     return NX_OK;
 }
 

@@ -1,6 +1,7 @@
 /* The layout is read once; then each sample changes the numbers of the one before, in place. The
  * histogram handed out lives in the iterator. */
 #include "common/base/alloc.h"
+#include "common/chunk/counted_iter.h"
 #include "common/chunk/prom_chunk_internal.h"
 
 enum { HEADER_BYTES = 3, RESET_SHIFT = 6, ST_COUNT_MASK = 0x3FFF };
@@ -12,12 +13,9 @@ struct second {
 };
 
 struct histogram_iter {
-    struct nx_sample_iter base;
+    struct nx_counted_iter counted;
     struct nx_bit_reader reader;
     struct nx_arena arena; /* the layout and what follows from it */
-    uint32_t count;
-    uint32_t read;
-    int ended; /* 1 while samples come; then what next returns for ever */
     bool integers;
     bool with_st;
     enum nx_reset_hint hint; /* of the header */
@@ -182,7 +180,7 @@ static enum nx_reset_hint hint_of(const struct histogram_iter *x, bool first)
 
 static bool read_sample(struct histogram_iter *x)
 {
-    bool first = x->read == 0;
+    bool first = x->counted.read == 0;
     int64_t before = x->t.value;
     struct nx_histogram h = x->layout;
     if (first)
@@ -196,46 +194,31 @@ static bool read_sample(struct histogram_iter *x)
     else
         read_buckets(x, &h, first);
     if (x->with_st)
-        nx_prom_st_read(&x->st, &x->reader, x->read, x->t.value, before);
+        nx_prom_st_read(&x->st, &x->reader, x->counted.read, x->t.value, before);
     x->current = h;
+    x->counted.t = x->t.value;
     return !x->reader.failed && (first || x->t.value > before);
 }
 
-static int current(const struct histogram_iter *x, struct nx_sample *out)
+static enum nx_err read_next(struct nx_counted_iter *it)
 {
-    *out = (struct nx_sample){.t = x->t.value, .st = x->st.st, .histogram = &x->current};
-    return 1;
+    return read_sample((struct histogram_iter *)it) ? NX_OK : NX_ERR_CORRUPT;
 }
 
-static int advance(struct histogram_iter *x)
+static void show(const struct nx_counted_iter *it, struct nx_sample *out)
 {
-    if (x->ended <= 0)
-        return x->ended;
-    if (x->read == x->count)
-        x->ended = 0;
-    else if (!read_sample(x))
-        x->ended = NX_ERR_CORRUPT;
-    else
-        x->read++;
-    return x->ended;
+    const struct histogram_iter *x = (const struct histogram_iter *)it;
+    *out = (struct nx_sample){.t = it->t, .st = x->st.st, .histogram = &x->current};
 }
 
 static int histogram_next(struct nx_sample_iter *it, struct nx_sample *out)
 {
-    struct histogram_iter *x = (struct histogram_iter *)it;
-    int got = advance(x);
-    return got > 0 ? current(x, out) : got;
+    return nx_counted_next((struct nx_counted_iter *)it, read_next, show, out);
 }
 
 static int histogram_seek(struct nx_sample_iter *it, int64_t t, struct nx_sample *out)
 {
-    struct histogram_iter *x = (struct histogram_iter *)it;
-    while (x->read == 0 || x->t.value < t || x->ended <= 0) {
-        int got = advance(x);
-        if (got <= 0)
-            return got;
-    }
-    return current(x, out);
+    return nx_counted_seek((struct nx_counted_iter *)it, t, read_next, show, out);
 }
 
 static void histogram_free(struct nx_sample_iter *it)
@@ -258,25 +241,23 @@ enum nx_err nx_prom_histogram_iter_new(bool integers, bool with_st, struct nx_vi
     if (!x)
         return NX_ERR_NOMEM;
     const uint8_t *bytes = (const uint8_t *)data.ptr;
-    x->base.ops = &ops;
-    x->count = (uint32_t)bytes[0] << 8 | bytes[1];
+    nx_counted_init(&x->counted, &ops, bytes);
     x->hint = hints[(with_st ? bytes[0] : bytes[2]) >> RESET_SHIFT];
     x->integers = integers;
     x->with_st = with_st;
     if (with_st) {
-        x->count &= ST_COUNT_MASK;
+        x->counted.count &= ST_COUNT_MASK;
         nx_prom_st_init(&x->st, bytes[2]);
     }
-    x->ended = 1;
     x->reader.data = bytes;
     x->reader.bit = (size_t)HEADER_BYTES * 8;
     x->reader.end = data.len * 8;
     nx_arena_init(&x->arena, 0);
     enum nx_err err = read_layout(x);
     if (err) {
-        histogram_free(&x->base);
+        histogram_free(&x->counted.base);
         return err;
     }
-    *out = &x->base;
+    *out = &x->counted.base;
     return NX_OK;
 }

@@ -1,21 +1,18 @@
 /* Float chunks of the newer kind: one code for the change of time and value together, stale markers
  * of a few bits that leave the reference value alone, and start timestamps. */
 #include "common/base/alloc.h"
+#include "common/chunk/counted_iter.h"
 #include "common/chunk/prom_chunk_internal.h"
 #include "common/chunk/xor_code.h"
 
 enum { HEADER_BYTES = 3, TIME_CODES = 5 };
 
 struct xor2_iter {
-    struct nx_sample_iter base;
+    struct nx_counted_iter counted;
     struct nx_bit_reader reader;
-    uint32_t count;
-    uint32_t read;
-    int ended; /* 1 while samples come; then what next returns for ever */
     struct nx_prom_st st;
     struct nx_prom_float value; /* the last that was no stale marker */
     bool stale;                 /* the current sample */
-    int64_t t;
     uint64_t delta;
 };
 
@@ -82,63 +79,47 @@ static void read_joint(struct xor2_iter *x)
 static bool read_sample(struct xor2_iter *x)
 {
     struct nx_bit_reader *r = &x->reader;
-    int64_t before = x->t;
+    int64_t before = x->counted.t;
     x->stale = false;
-    if (x->read == 0) {
-        x->t = nx_prom_read_varint(r);
+    if (x->counted.read == 0) {
+        x->counted.t = nx_prom_read_varint(r);
         double first = nx_prom_read_float(r, &x->value, true);
         x->stale = nx_is_stale(first);
         if (x->stale)
             x->value.last = 0;
     } else {
-        if (x->read == 1) {
+        if (x->counted.read == 1) {
             x->delta = nx_bits_read_uvarint(r);
             read_value(x);
         } else {
             read_joint(x);
         }
-        x->t = (int64_t)((uint64_t)before + x->delta);
+        x->counted.t = (int64_t)((uint64_t)before + x->delta);
     }
-    nx_prom_st_read(&x->st, r, x->read, x->t, before);
-    return !r->failed && (x->read == 0 || x->t > before);
+    nx_prom_st_read(&x->st, r, x->counted.read, x->counted.t, before);
+    return !r->failed && (x->counted.read == 0 || x->counted.t > before);
 }
 
-static int current(const struct xor2_iter *x, struct nx_sample *out)
+static enum nx_err read_next(struct nx_counted_iter *it)
 {
+    return read_sample((struct xor2_iter *)it) ? NX_OK : NX_ERR_CORRUPT;
+}
+
+static void show(const struct nx_counted_iter *it, struct nx_sample *out)
+{
+    const struct xor2_iter *x = (const struct xor2_iter *)it;
     uint64_t bits = x->stale ? NX_STALE_NAN_BITS : x->value.last;
-    *out = (struct nx_sample){.t = x->t, .st = x->st.st, .value = nx_double_from_bits(bits)};
-    return 1;
-}
-
-static int advance(struct xor2_iter *x)
-{
-    if (x->ended <= 0)
-        return x->ended;
-    if (x->read == x->count)
-        x->ended = 0;
-    else if (!read_sample(x))
-        x->ended = NX_ERR_CORRUPT;
-    else
-        x->read++;
-    return x->ended;
+    *out = (struct nx_sample){.t = it->t, .st = x->st.st, .value = nx_double_from_bits(bits)};
 }
 
 static int xor2_next(struct nx_sample_iter *it, struct nx_sample *out)
 {
-    struct xor2_iter *x = (struct xor2_iter *)it;
-    int got = advance(x);
-    return got > 0 ? current(x, out) : got;
+    return nx_counted_next((struct nx_counted_iter *)it, read_next, show, out);
 }
 
 static int xor2_seek(struct nx_sample_iter *it, int64_t t, struct nx_sample *out)
 {
-    struct xor2_iter *x = (struct xor2_iter *)it;
-    while (x->read == 0 || x->t < t || x->ended <= 0) {
-        int got = advance(x);
-        if (got <= 0)
-            return got;
-    }
-    return current(x, out);
+    return nx_counted_seek((struct nx_counted_iter *)it, t, read_next, show, out);
 }
 
 static void xor2_free(struct nx_sample_iter *it)
@@ -156,14 +137,12 @@ enum nx_err nx_prom_xor2_iter_new(struct nx_view data, struct nx_sample_iter **o
     if (!x)
         return NX_ERR_NOMEM;
     const uint8_t *bytes = (const uint8_t *)data.ptr;
-    x->base.ops = &ops;
-    x->count = (uint32_t)bytes[0] << 8 | bytes[1];
+    nx_counted_init(&x->counted, &ops, bytes);
     nx_prom_st_init(&x->st, bytes[2]);
     x->value.leading = NX_XOR_NO_WINDOW;
-    x->ended = 1;
     x->reader.data = bytes;
     x->reader.bit = (size_t)HEADER_BYTES * 8;
     x->reader.end = data.len * 8;
-    *out = &x->base;
+    *out = &x->counted.base;
     return NX_OK;
 }

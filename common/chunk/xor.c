@@ -6,6 +6,7 @@
  * added modulo 2^64, and what does not ascend as a signed number is damage. */
 #include "common/base/alloc.h"
 #include "common/chunk/chunk_internal.h"
+#include "common/chunk/counted_iter.h"
 #include "common/chunk/xor_stream.h"
 
 static bool fits(int64_t v, unsigned bits)
@@ -105,14 +106,10 @@ enum nx_err nx_xor_append(struct nx_chunk_appender *app, int64_t t, uint64_t val
 /* --- reading --- */
 
 struct xor_iter {
-    struct nx_sample_iter base;
+    struct nx_counted_iter counted;
     struct nx_bit_reader reader;
-    uint32_t count; /* in the header */
-    uint32_t read;
-    int ended; /* 1 while samples come; then what next returns for ever: 0 or an error */
     uint8_t leading;
     uint8_t trailing;
-    int64_t t;
     uint64_t delta;
     uint64_t value_bits;
 };
@@ -180,63 +177,47 @@ static uint64_t read_time(struct nx_bit_reader *r, uint64_t *word, unsigned *use
 static bool read_sample(struct xor_iter *x)
 {
     struct nx_bit_reader *r = &x->reader;
-    if (x->read == 0) {
+    if (x->counted.read == 0) {
         uint64_t raw = nx_bits_read_uvarint(r);
-        x->t = (int64_t)((raw >> 1) ^ (0 - (raw & 1)));
+        x->counted.t = (int64_t)((raw >> 1) ^ (0 - (raw & 1)));
         x->value_bits = nx_bits_read(r, 64);
         return !r->failed;
     }
     uint64_t word;
     unsigned used = 0;
-    if (x->read == 1) {
+    if (x->counted.read == 1) {
         x->delta = nx_bits_read_uvarint(r);
         word = nx_bits_peek(r);
     } else {
         x->delta += read_time(r, &word, &used);
     }
-    int64_t t = (int64_t)((uint64_t)x->t + x->delta);
+    int64_t t = (int64_t)((uint64_t)x->counted.t + x->delta);
     read_value(x, word, used);
-    if (r->failed || t <= x->t)
+    if (r->failed || t <= x->counted.t)
         return false;
-    x->t = t;
+    x->counted.t = t;
     return true;
 }
 
-static int current(const struct xor_iter *x, struct nx_sample *out)
+static enum nx_err read_next(struct nx_counted_iter *it)
 {
-    *out = (struct nx_sample){.t = x->t, .value = nx_double_from_bits(x->value_bits)};
-    return 1;
+    return read_sample((struct xor_iter *)it) ? NX_OK : NX_ERR_CORRUPT;
 }
 
-static int advance(struct xor_iter *x)
+static void show(const struct nx_counted_iter *it, struct nx_sample *out)
 {
-    if (x->ended <= 0)
-        return x->ended;
-    if (x->read == x->count)
-        x->ended = 0;
-    else if (!read_sample(x))
-        x->ended = NX_ERR_CORRUPT;
-    else
-        x->read++;
-    return x->ended;
+    const struct xor_iter *x = (const struct xor_iter *)it;
+    *out = (struct nx_sample){.t = it->t, .value = nx_double_from_bits(x->value_bits)};
 }
 
 static int xor_next(struct nx_sample_iter *it, struct nx_sample *out)
 {
-    struct xor_iter *x = (struct xor_iter *)it;
-    int got = advance(x);
-    return got > 0 ? current(x, out) : got;
+    return nx_counted_next((struct nx_counted_iter *)it, read_next, show, out);
 }
 
 static int xor_seek(struct nx_sample_iter *it, int64_t t, struct nx_sample *out)
 {
-    struct xor_iter *x = (struct xor_iter *)it;
-    while (x->read == 0 || x->t < t || x->ended <= 0) {
-        int got = advance(x);
-        if (got <= 0)
-            return got;
-    }
-    return current(x, out);
+    return nx_counted_seek((struct nx_counted_iter *)it, t, read_next, show, out);
 }
 
 static void xor_free(struct nx_sample_iter *it)
@@ -254,13 +235,11 @@ enum nx_err nx_xor_iter_new(struct nx_view data, struct nx_sample_iter **out)
     if (!x)
         return NX_ERR_NOMEM;
     const uint8_t *bytes = (const uint8_t *)data.ptr;
-    x->base.ops = &ops;
-    x->count = (uint32_t)bytes[0] << 8 | bytes[1];
-    x->ended = 1;
+    nx_counted_init(&x->counted, &ops, bytes);
     x->reader.data = bytes;
     x->reader.bit = NX_CHUNK_HEADER_BYTES * 8;
     x->reader.end = data.len * 8;
-    *out = &x->base;
+    *out = &x->counted.base;
     return NX_OK;
 }
 
