@@ -86,6 +86,11 @@ class System:
             process.start()
         for process in self.processes:
             harness.wait_until(lambda p=process: p.ready(), 60, f"{process.name} ready")
+        # The replicas compare what they hold when they have started; that is not what is measured.
+        for process in self.processes:
+            if isinstance(process, harness.Node) and process.role == "ingester":
+                harness.wait_until(lambda p=process: p.metric("narthex_repair_catching_up") == 0, 120,
+                                   f"{process.name} compared")
 
     def stop(self):
         for process in self.processes:
