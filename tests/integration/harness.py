@@ -130,6 +130,16 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
+    def freeze(self):
+        """SIGSTOP; returns once no thread runs any more, which on a busy machine is not at once."""
+        self.child.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.child.pid}/task")
+
+        def stopped():
+            return all((task / "stat").read_text().rsplit(")", 1)[1].split()[0] == "T" for task in tasks.iterdir())
+
+        wait_until(stopped, what=f"{self.name} to stand still")
+
     def stop(self, timeout_s=40):
         """SIGTERM; returns the exit status, kills what does not stop in time."""
         if not self.alive:

@@ -38,7 +38,7 @@ def count(cluster, load, **params):
 
 def test_one_that_hangs_is_not_waited_for(cluster, load):
     for victim in cluster.ingesters:
-        victim.signal(signal.SIGSTOP)
+        victim.freeze()
         begin = time.monotonic()
         answer = count(cluster, load)
         assert answer.status == 200 and "warnings" not in answer.json, answer.text
@@ -52,7 +52,7 @@ def test_one_that_hangs_is_not_waited_for(cluster, load):
 def test_two_that_hang_make_an_answer_incomplete(cluster, load):
     hung = cluster.ingesters[:2]
     for victim in hung:
-        victim.signal(signal.SIGSTOP)
+        victim.freeze()
     refused = count(cluster, load, timeout="3s")
     assert refused.status in (503, 504), refused.text
     partial = count(cluster, load, timeout="3s", partial_response="true")
