@@ -5,9 +5,11 @@
  *
  * A seed that breaks a promise, or ends its process, is run again with its trace in sim-SEED.log.
  * With --mutant the program has a fault of its own (mutants.h); --mutants wants each of them found
- * within M seeds. Exit 0 only where all promises held, or all mutants were found. */
+ * within M seeds. SIGINT or SIGTERM end a long run early, with its totals. Exit 0 only where all
+ * promises held, or all mutants were found. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,9 +83,20 @@ static void run_seed(const struct plan *plan, uint64_t seed, struct sim_outcome 
                        out->hash, out->events, again.hash, again.events);
 }
 
+/* SIGINT or SIGTERM: the seeds under way are the last ones, and the totals are printed. */
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
 static void child_main(const struct plan *plan, uint64_t seed, int pipe)
 {
     struct sim_outcome outcome;
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGTERM, SIG_DFL);
     run_seed(plan, seed, &outcome);
     ssize_t n = write(pipe, &outcome, sizeof outcome);
     exit(n == (ssize_t)sizeof outcome ? 0 : 1);
@@ -190,7 +203,9 @@ static void print_totals(const struct plan *plan, const struct totals *totals, d
 static void run_seeds(const struct plan *plan, struct totals *totals)
 {
     struct child children[JOBS_MAX] = {{.pid = 0}};
-    for (uint64_t i = 0; i < plan->count && !(plan->hunt && totals->broken > 0); i++) {
+    for (uint64_t i = 0; i < plan->count && !interrupted; i++) {
+        if (plan->hunt && totals->broken > 0)
+            break;
         struct child *child = &children[i % plan->jobs];
         if (child->pid)
             take_child(plan, child, totals);
@@ -322,5 +337,7 @@ int main(int argc, char **argv)
     }
     if (optind != argc || plan.jobs == 0 || plan.jobs > JOBS_MAX || !(plan.hours > 0))
         return usage();
+    (void)signal(SIGINT, on_signal);
+    (void)signal(SIGTERM, on_signal);
     return plan.hunt ? hunt(&plan) : run_plan(&plan);
 }
