@@ -1,8 +1,11 @@
 """Real processes on loopback: Narthex nodes and clusters, packaged peers, and the clients the tests use."""
 
 import atexit
+import importlib
+import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -22,31 +25,42 @@ TESTDATA = Path(os.environ.get("NARTHEX_TESTDATA_DIR", ROOT.parent / "shared" / 
 STALE_NAN = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]
 
 
-def load_protos():
-    """The generated Python module of proto/remote.proto; remote_write_v2_pb2 and otlp_metrics_pb2 are its neighbours."""
-    out = BUILD / "python"
-    out.mkdir(parents=True, exist_ok=True)
-    schemas = [str(ROOT / "proto" / name) for name in ("remote.proto", "remote_write_v2.proto", "otlp_metrics.proto", "metrics.proto")]
-    subprocess.run(["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", *schemas], check=True)
-    if str(out) not in sys.path:
-        sys.path.insert(0, str(out))
-    import remote_pb2
+# Tests run in several processes side by side: which one this is, from 0.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
 
-    return remote_pb2
+
+def load_protos(module="remote_pb2"):
+    """A generated Python module of proto/*.proto; those of the other files are its neighbours."""
+    out = BUILD / "python" / str(WORKER)
+    if str(out) not in sys.path:
+        out.mkdir(parents=True, exist_ok=True)
+        schemas = sorted(str(path) for path in (ROOT / "proto").glob("*.proto"))
+        subprocess.run(["protoc", f"-I{ROOT / 'proto'}", f"--python_out={out}", *schemas], check=True)
+        sys.path.insert(0, str(out))
+    return importlib.import_module(module)
+
+
+# Below the ports that the system gives to connections, so that none of those is in the way when a server starts; and
+# each worker has its own.
+PORTS_PER_WORKER = 5000
+FIRST_PORT = 10_000 + PORTS_PER_WORKER * (WORKER % 4)
+_skipped = random.randrange(PORTS_PER_WORKER)  # another run of the tests may be under way
+_next_ports = itertools.islice(itertools.cycle(range(FIRST_PORT, FIRST_PORT + PORTS_PER_WORKER)), _skipped, None)
+
+
+def is_free(port):
+    with socket.socket() as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def free_ports(count):
-    """Ports that were free a moment ago; all held until the last is known, so that they differ."""
-    sockets = []
-    for _ in range(count):
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(("127.0.0.1", 0))
-        sockets.append(sock)
-    ports = [sock.getsockname()[1] for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
+    """Ports that were free a moment ago, and that this process has not asked for lately."""
+    return list(itertools.islice(filter(is_free, _next_ports), count))
 
 
 def wait_until(condition, timeout_s=60.0, what="condition"):

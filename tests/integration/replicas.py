@@ -1,7 +1,5 @@
 """What each replica holds by itself, and what it says of itself."""
 
-import subprocess
-import sys
 import time
 
 import harness
@@ -10,15 +8,7 @@ WINDOW_MS = 300_000
 
 
 def load_internal():
-    out = harness.BUILD / "python"
-    out.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["protoc", f"-I{harness.ROOT / 'proto'}", f"--python_out={out}",
-                    str(harness.ROOT / "proto" / "internal.proto")], check=True)
-    if str(out) not in sys.path:
-        sys.path.insert(0, str(out))
-    import internal_pb2
-
-    return internal_pb2
+    return harness.load_protos("internal_pb2")
 
 
 def digests(pb, node, until_ms, partitions=512):
