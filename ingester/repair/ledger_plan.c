@@ -239,8 +239,13 @@ enum nx_err ing_ledger_plan(struct ing_ledger *ledger, int64_t until)
     if (err == NX_OK)
         err = take_versions(ledger);
     for (size_t i = 0; i < ledger->count && err == NX_OK; i++) {
-        find_dirty(ledger, ledger->tenants[i], until);
-        err = take_windows(ledger->tenants[i]);
+        struct ing_ledger_tenant *tenant = ledger->tenants[i];
+        /* what lies behind was read in part, and may have left the heads since */
+        err = ing_digest_table_drop(&tenant->head, tenant->head_until, INT64_MAX);
+        if (err != NX_OK)
+            break;
+        find_dirty(ledger, tenant, until);
+        err = take_windows(tenant);
     }
     return err;
 }

@@ -232,12 +232,41 @@ static void delete_some(struct fixture *fixture, struct nx_rand *rand, int64_t m
     call_ok(fixture, "delete", &request.base);
 }
 
-static void digests_are_those_of_the_data_in_every_form(void **state)
+/* Something happens to the data; *now moves on where it is a write of what is new. */
+static void change(struct fixture *fixture, struct nx_rand *rand, int64_t middle, int64_t *now)
 {
-    (void)state;
     Narthex__CleanRequest clean = NARTHEX__CLEAN_REQUEST__INIT;
     Narthex__SnapshotRequest empty = NARTHEX__SNAPSHOT_REQUEST__INIT;
     clean.tenant = (char *)(uintptr_t) "t";
+    switch (nx_rand_below(rand, 8)) {
+    case 0: /* late ones */
+        push_some(fixture, rand, *now - 2 * HOUR_MS, *now - HOUR_MS, 5);
+        break;
+    case 1:
+        flush_all(fixture);
+        break;
+    case 2:
+        call_ok(fixture, "compact", &empty.base);
+        break;
+    case 3:
+        delete_some(fixture, rand, middle - HOUR_MS);
+        break;
+    case 4:
+        call_ok(fixture, "clean", &clean.base);
+        break;
+    case 5:
+        fixture_reopen(fixture);
+        break;
+    default:
+        push_some(fixture, rand, *now, *now + 40 * 60000, 20);
+        *now += 40 * 60000;
+        break;
+    }
+}
+
+static void digests_are_those_of_the_data_in_every_form(void **state)
+{
+    (void)state;
     for (uint64_t seed = 1; seed <= 6; seed++) {
         struct fixture fixture;
         struct nx_rand rand;
@@ -251,35 +280,59 @@ static void digests_are_those_of_the_data_in_every_form(void **state)
         int64_t now = T0;
         for (int step = 0; step < 24; step++) {
             int64_t middle = now - (int64_t)nx_rand_below(&rand, 1800000);
-            switch (nx_rand_below(&rand, 8)) {
-            case 0: /* late ones */
-                push_some(&fixture, &rand, now - 2 * HOUR_MS, now - HOUR_MS, 5);
-                break;
-            case 1:
-                flush_all(&fixture);
-                break;
-            case 2:
-                call_ok(&fixture, "compact", &empty.base);
-                break;
-            case 3:
-                delete_some(&fixture, &rand, middle - HOUR_MS);
-                break;
-            case 4:
-                call_ok(&fixture, "clean", &clean.base);
-                break;
-            case 5:
-                fixture_reopen(&fixture);
-                break;
-            default:
-                push_some(&fixture, &rand, now, now + 40 * 60000, 20);
-                now += 40 * 60000;
-                break;
-            }
+            change(&fixture, &rand, middle, &now);
             check(&fixture, middle);
         }
         fixture_close(&fixture);
         fixture_release(&fixture);
     }
+}
+
+/* As repair asks: up to the end of a window or into one, and not always later than before. */
+static void digests_up_to_any_time_are_those_of_the_data(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        struct fixture fixture;
+        struct nx_rand rand;
+        nx_rand_seeded(&rand, seed);
+        fixture_init(&fixture, NULL, 1 + seed % 2);
+        if (seed % 3 == 0)
+            fixture.settings.window_ms = 10 * 60000;
+        fixture_open(&fixture);
+        int64_t now = T0;
+        for (int step = 0; step < 24; step++) {
+            int64_t middle = now - (int64_t)nx_rand_below(&rand, 1800000);
+            change(&fixture, &rand, middle, &now);
+            for (uint64_t asks = nx_rand_below(&rand, 3); asks > 0; asks--) {
+                int64_t until = now + 300000 - (int64_t)nx_rand_below(&rand, 3600000);
+                check_until(&fixture,
+                            nx_rand_below(&rand, 2) == 0 ? ing_digest_window(until) : until);
+            }
+        }
+        fixture_close(&fixture);
+        fixture_release(&fixture);
+    }
+}
+
+/* What was read of it in part must not be counted once memory has given it away. */
+static void digest_of_a_window_read_in_part_goes_with_it(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    struct nx_rand rand;
+    int64_t window = ing_digest_window(T0);
+    nx_rand_seeded(&rand, 1);
+    fixture_init(&fixture, NULL, 1);
+    fixture_open(&fixture);
+    push_some(&fixture, &rand, window, window + 200000, 10);
+    check_until(&fixture, window + 100000);
+    delete_some(&fixture, &rand, window - 1);
+    check_until(&fixture, window);
+    check_until(&fixture, window + ING_DIGEST_WINDOW_MS);
+    check_until(&fixture, window + 2 * ING_DIGEST_WINDOW_MS);
+    fixture_close(&fixture);
+    fixture_release(&fixture);
 }
 
 static void digests_of_a_block_are_read_from_its_file_until_that_is_damaged(void **state)
@@ -342,6 +395,8 @@ int main(void)
         cmocka_unit_test(window_of_a_time_before_1970_begins_before_it),
         cmocka_unit_test(table_of_bytes_is_the_table_and_damage_is_found),
         cmocka_unit_test(digests_are_those_of_the_data_in_every_form),
+        cmocka_unit_test(digests_up_to_any_time_are_those_of_the_data),
+        cmocka_unit_test(digest_of_a_window_read_in_part_goes_with_it),
         cmocka_unit_test(digests_of_a_block_are_read_from_its_file_until_that_is_damaged),
         cmocka_unit_test(ask_that_makes_no_sense_is_refused),
     };
