@@ -174,6 +174,7 @@ static enum nx_err open_ring(struct cmd_process *process, struct nx_fail *fail)
                  .is_member = process->ing != NULL,
                  .incarnation = process->ing ? ing_incarnation(process->ing) : 0,
                  .fresh = process->ing && ing_is_fresh(process->ing) && !is_only_member(settings),
+                 .is_only = is_only_member(settings),
                  .state_dir = process->ing ? settings->ing.data_dir : NULL,
                  .zone = settings->node_zone,
                  .weight = settings->node_weight},

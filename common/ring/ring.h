@@ -114,6 +114,7 @@ struct nx_ring_self {
     bool is_distributor; /* it pushes; is counted among the distributors */
     uint64_t incarnation;
     bool fresh;            /* the data directory is new: begins JOINING, else in the state it had */
+    bool is_only;          /* nobody could refill it: begins ACTIVE where there is no such state */
     const char *state_dir; /* where the state outlives the process; NULL: begins JOINING */
     const char *zone;      /* "" where none is set */
     double weight;         /* for dns and etcd; static has it in its list */

@@ -128,7 +128,8 @@ void nx_ring_self_save(struct nx_ring *ring)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-/* A directory that is not fresh and has no file is one from before there was any. */
+/* A directory without a file promises nothing, even if it is not fresh: its first start may have
+ * failed half way. */
 static enum nx_err recall(struct nx_ring *ring, const struct nx_ring_self *own)
 {
     struct nx_ring_self_part *self = &ring->self;
@@ -142,8 +143,8 @@ static enum nx_err recall(struct nx_ring *ring, const struct nx_ring_self *own)
         return err;
     }
     if (!found) {
-        self->state = own->fresh ? NX_MEMBER_JOINING : NX_MEMBER_ACTIVE;
-        self->since_ms = own->fresh ? nx_now_ms(ring->clock) : 0;
+        self->state = own->is_only ? NX_MEMBER_ACTIVE : NX_MEMBER_JOINING;
+        self->since_ms = own->is_only ? 0 : nx_now_ms(ring->clock);
         err = store(ring->fs, self->dir, self->state, self->since_ms);
     }
     self->saved = self->state;

@@ -308,6 +308,32 @@ static void state_outlives_the_process_and_a_fresh_directory_joins(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+/* Of a first start that failed half way. */
+static void directory_without_a_state_joins_unless_it_is_the_only_one(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/nx-ring-XXXXXX";
+    char file[64];
+    assert_non_null(mkdtemp(dir));
+    (void)snprintf(file, sizeof(file), "%s/member", dir);
+    for (int only = 0; only < 2; only++) {
+        for (int start = 0; start < 2; start++) {
+            struct nx_ring *ring = NULL;
+            struct nx_fail fail = {.code = NX_OK};
+            struct nx_ring_options options = ring_options_of(only ? "i0@h:1" : "i0@h:1,i1@h:2");
+            options.fs = nx_fs_posix();
+            options.self = (struct nx_ring_self){
+                .name = "i0", .is_member = true, .is_only = only, .state_dir = dir};
+            assert_int_equal(
+                nx_ring_new(&options, nx_clock_system(), NULL, NULL, NULL, &ring, &fail), NX_OK);
+            assert_int_equal(nx_ring_self_state(ring), only ? NX_MEMBER_ACTIVE : NX_MEMBER_JOINING);
+            nx_ring_free(ring);
+        }
+        assert_int_equal(unlink(file), 0);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void members_alive_are_seen_with_state_and_incarnation(void **state)
 {
     (void)state;
@@ -596,6 +622,7 @@ int main(void)
         cmocka_unit_test(clock_a_minute_ahead_is_refused_with_both_names),
         cmocka_unit_test(wholeness_and_states_of_a_member_are_learnt),
         cmocka_unit_test(state_outlives_the_process_and_a_fresh_directory_joins),
+        cmocka_unit_test(directory_without_a_state_joins_unless_it_is_the_only_one),
         cmocka_unit_test(members_alive_are_seen_with_state_and_incarnation),
         cmocka_unit_test(members_born_together_are_never_in_motion_afterwards),
         cmocka_unit_test(member_stopped_is_noticed_and_its_return_too),
