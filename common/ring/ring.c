@@ -141,18 +141,34 @@ uint32_t nx_ring_count_pushers(struct nx_ring *ring)
     return (uint32_t)others + (ring->distributor_id != 0);
 }
 
-uint32_t nx_ring_distributors(struct nx_ring *ring)
+/* With the lock held: of those heard here and those that the ingesters which answer have heard. */
+static uint32_t most_pushers(const struct nx_ring *ring, uint32_t heard)
 {
-    pthread_mutex_lock(&ring->lock);
-    uint32_t most = nx_ring_count_pushers(ring);
+    uint32_t most = heard;
     for (size_t i = 0; i < ring->roster->count; i++) {
         const struct nx_ring_row *row = &ring->rows[i];
         if (row->health.healthy && row->distributors > most) {
             most = row->distributors;
         }
     }
+    return most;
+}
+
+uint32_t nx_ring_distributors(struct nx_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    uint32_t most = most_pushers(ring, nx_ring_count_pushers(ring));
     pthread_mutex_unlock(&ring->lock);
     return most > 0 ? most : 1;
+}
+
+bool nx_ring_hears_distributors(struct nx_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    uint32_t heard = nx_ring_count_pushers(ring);
+    bool all = most_pushers(ring, heard) == heard;
+    pthread_mutex_unlock(&ring->lock);
+    return all;
 }
 
 void nx_ring_report(struct nx_ring *ring, const char *member_name, enum nx_err outcome)

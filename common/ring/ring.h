@@ -186,6 +186,10 @@ enum nx_err nx_ring_set_whole(struct nx_ring *ring, uint32_t partition, bool who
  * thread.
  */
 uint32_t nx_ring_distributors(struct nx_ring *ring);
+/* Whether as many distributors ask this process for heartbeats as any ingester that answers is
+ * asked by: otherwise one may not have it in its list yet, and sends its writes as if it were not
+ * there. Any thread. */
+bool nx_ring_hears_distributors(struct nx_ring *ring);
 
 /* Any thread. */
 struct nx_ring_view *nx_ring_acquire(struct nx_ring *ring);

@@ -19,7 +19,7 @@
 #define CLOSED_SETTLE_MS 30000
 #define STEP_MS 5000 /* of the end of what is compared after an event */
 #define AGAIN_MS 2000
-#define EVENT_SLACK_MS 5000 /* until every distributor sends its writes here */
+#define EVENT_SLACK_MS 5000 /* until a distributor that knows of it sends its writes here */
 #define BIRTH_WAIT_MS 8000
 #define UNIT_SAMPLES UINT64_C(12000000)
 
@@ -168,6 +168,20 @@ static void look_at_ring(struct ing_repair *repair)
     ing_peers_release(&peers);
 }
 
+/* A distributor that has yet to learn of a joining node sends its writes to those that will not be
+ * owners when it has joined, and not here. Until all ask for this node's heartbeats it may lack
+ * what is written now. */
+static void await_distributors(struct ing_repair *repair)
+{
+    bool awaits = nx_ring_self_state(repair->ring) == NX_MEMBER_JOINING &&
+                  !nx_ring_hears_distributors(repair->ring);
+    if (awaits && !repair->awaits)
+        event(repair, "a distributor has yet to learn of this node");
+    else if (awaits)
+        repair->event_ms = now_of(repair);
+    repair->awaits = awaits;
+}
+
 /* --- the end of a cycle --- */
 
 /* Its own by the view of the cycle, and by the latest as well. */
@@ -212,8 +226,9 @@ static void judge(struct ing_repair *repair)
         repair->not_whole += !ing_bit(repair->held, p);
     }
     bool waited = now_of(repair) - repair->started_ms >= BIRTH_WAIT_MS;
+    bool nothing = !repair->any_data && nx_ring_hears_distributors(repair->ring);
     if (nx_ring_self_state(repair->ring) == NX_MEMBER_JOINING &&
-        (all || (!repair->any_data && (enough || ing_peers_is_birth(&repair->peers, waited)))))
+        (all || (nothing && (enough || ing_peers_is_birth(&repair->peers, waited)))))
         become_active(repair);
     if (late_enough && !repair->any_failed)
         repair->event_ms = 0;
@@ -281,6 +296,7 @@ static void on_tick(uv_timer_t *timer)
     if (repair->stopped)
         return;
     look_at_ring(repair);
+    await_distributors(repair);
     if (repair->running)
         return;
     if (repair->held_changed)

@@ -43,6 +43,7 @@ struct ing_repair {
     int64_t due_ms;
     uint64_t seen_version; /* of the ring */
     uint64_t healthy;      /* a hash of who was */
+    bool awaits;           /* distributors that do not know of this node yet */
     uint8_t *mine;         /* partitions that were this node's */
     uint8_t *owned;        /* those it was, or was to become, an owner of */
     bool looked;           /* the two are there */

@@ -583,6 +583,40 @@ static void set_members_while_running_keeps_what_is_known(void **state)
     stop_cluster(&c);
 }
 
+static void await_hearing(struct process *p, bool all)
+{
+    for (int i = 0; i < 60000 && nx_ring_hears_distributors(p->ring) != all; i++) {
+        nap();
+    }
+    assert_int_equal(nx_ring_hears_distributors(p->ring), all);
+}
+
+/* The others of the cluster are asked for heartbeats by a distributor whose list is an older one.
+ */
+static void distributor_without_the_member_in_its_list_is_missed_there(void **state)
+{
+    (void)state;
+    struct cluster c;
+    struct process distributor;
+    struct nx_fail fail;
+    char older[256];
+    start_cluster(&c);
+    open_process(&distributor, 0);
+    (void)snprintf(older, sizeof(older), "i1@127.0.0.1:%u,i2@127.0.0.1:%u", c.ingesters[1].port,
+                   c.ingesters[2].port);
+    struct nx_ring_options options = ring_options_of(older);
+    options.self = (struct nx_ring_self){.name = "d0", .is_distributor = true};
+    assert_true(nx_ring_hears_distributors(c.ingesters[0].ring)); /* there is none */
+    run_process(&distributor, &options);
+    await_hearing(&c.ingesters[0], false);
+    await_hearing(&c.ingesters[1], true);
+    assert_int_equal(nx_ring_set_members(distributor.ring, c.members, &fail), NX_OK);
+    await_hearing(&c.ingesters[0], true);
+    assert_int_equal(nx_ring_distributors(c.ingesters[0].ring), 1);
+    stop_process(&distributor);
+    stop_cluster(&c);
+}
+
 static void report_of_a_failure_brings_the_probe_forward(void **state)
 {
     (void)state;
@@ -631,6 +665,7 @@ int main(void)
         cmocka_unit_test(problem_that_stays_is_logged_once),
         cmocka_unit_test(member_under_another_name_is_shown_as_a_problem),
         cmocka_unit_test(set_members_while_running_keeps_what_is_known),
+        cmocka_unit_test(distributor_without_the_member_in_its_list_is_missed_there),
         cmocka_unit_test(report_of_a_failure_brings_the_probe_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
