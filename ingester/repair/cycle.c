@@ -211,6 +211,7 @@ static void on_compared(struct ing_compare *compare, enum nx_err err)
     for (size_t i = 0; i < compare->diffs.count; i++)
         windows += compare->diffs.items[i].rows.count;
     repair->differing += windows;
+    repair->any_partial = repair->any_partial || compare->partial;
     repair->any_data = repair->any_data || compare->peer_has_data;
     struct ing_repair_peer *peer = seen_of(repair);
     if (peer)
@@ -272,7 +273,7 @@ void ing_repair_cycle(struct ing_repair *repair)
     memset(repair->compared, 0, partitions);
     repair->at = 0;
     repair->differing = 0;
-    repair->any_failed = repair->any_change = repair->any_data = false;
+    repair->any_failed = repair->any_partial = repair->any_change = repair->any_data = false;
     repair->fresh = true;
     next_member(repair);
 }

@@ -234,6 +234,22 @@ static void judge(struct ing_repair *repair)
         repair->event_ms = 0;
 }
 
+/* When the next cycle has something to do. One that has seen all the others since the event has
+ * fetched what was missed; what is younger is mostly on its way here itself, and only the time in
+ * which it no longer is can end the event. */
+static int64_t next_due(const struct ing_repair *repair, int64_t now)
+{
+    int64_t again = now + AGAIN_MS;
+    if (repair->event_ms == 0 && repair->not_whole == 0)
+        return now + repair->ing->deps.settings->repair_interval_ms;
+    if (repair->not_whole > 0 || repair->any_failed || repair->any_partial ||
+        repair->event_ms > repair->begun_ms ||
+        nx_ring_self_state(repair->ring) == NX_MEMBER_JOINING)
+        return again;
+    int64_t settled = repair->event_ms + EVENT_SLACK_MS + SETTLE_MS + STEP_MS;
+    return settled > again ? settled : again;
+}
+
 void ing_repair_cycle_done(struct ing_repair *repair)
 {
     int64_t now = now_of(repair);
@@ -244,8 +260,7 @@ void ing_repair_cycle_done(struct ing_repair *repair)
     repair->cycles++;
     repair->finished_ms = now;
     repair->differing_last = repair->differing;
-    bool urgent = repair->event_ms != 0 || repair->not_whole > 0;
-    repair->due_ms = now + (urgent ? AGAIN_MS : repair->ing->deps.settings->repair_interval_ms);
+    repair->due_ms = next_due(repair, now);
     ing_repair_measure(repair);
     idle(repair);
 }
@@ -266,6 +281,7 @@ static void begin(struct ing_repair *repair)
     repair->until = urgent ? floor_to(now - SETTLE_MS, STEP_MS)
                            : floor_to(now - CLOSED_SETTLE_MS, ING_DIGEST_WINDOW_MS);
     repair->running = true;
+    repair->begun_ms = now;
     ing_repair_cycle(repair);
 }
 

@@ -54,12 +54,14 @@ struct ing_repair {
     /* --- a cycle --- */
     bool running;
     struct ing_peers peers;
+    int64_t begun_ms;
     int64_t until;
     size_t at;         /* member */
     uint8_t *shared;   /* with it */
     uint8_t *compared; /* a partition: with so many */
     uint64_t differing;
     bool any_failed;
+    bool any_partial; /* more differs than could be told at once */
     bool any_change;
     bool any_data;
     bool fresh; /* the own digests must be read again */
