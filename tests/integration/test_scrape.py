@@ -108,7 +108,7 @@ WHOLE = ('# HELP a_total Things.\n# TYPE a_total counter\na_total{x="1"} 5\na_to
          "# TYPE g gauge\ng NaN\nh +Inf\n")
 LESS = 'a_total{x="1"} 5\ng NaN\n'
 
-# Each phase: the pages that change, and what then happens to the targets of `files`.
+# Each phase: the pages that change, or the targets. Never both: whether a target that goes is scraped once more is chance.
 PHASES = [
     {"/plain": WHOLE, "/limited": 'l{a="1",b="2"} 1\nl2 1\n', "files": 2},
     {"/plain": LESS, "/limited": 'l{a="1",b="2"} 1\nl2 1\nl3 1\nl4 1\n'},
@@ -116,8 +116,10 @@ PHASES = [
     {"/plain": WHOLE, "/limited": 'l{a="1",b="2",c="3"} 1\nl2 1\n'},
     {"/plain": WHOLE + "broken{ 1\n", "/limited": 'l{a="1",b="' + "v" * 31 + '"} 1\n'},
     {"/plain": 'a_total{x="1"} 5\na_total{x="1"} 7\n', "/limited": 'l{a="1",b="2"} 1\nl2 1\n'},
-    {"/plain": "", "files": 1},
-    {"/plain": WHOLE, "/sd": "[]"},
+    {"/plain": ""},
+    {"files": 1},
+    {"/plain": WHOLE},
+    {"/sd": "[]"},
 ]
 
 
