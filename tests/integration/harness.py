@@ -264,8 +264,15 @@ class Cluster:
             node.start()
         for node in self.nodes:
             node.wait_ready()
+        # By their own word: who has not been heard yet counts as ACTIVE elsewhere.
+        for node in self.ingesters:
+            wait_until(lambda n=node: self.state_of(n) == "ACTIVE", 60, f"{node.name} ACTIVE")
         self.wait_healthy(len(self.ingesters))
         return self
+
+    def state_of(self, node):
+        members = node.get("/api/v1/cluster").json["members"]
+        return next(member["state"] for member in members if member["name"] == node.name)
 
     def healthy(self, node):
         members = node.get("/api/v1/cluster").json["members"]
