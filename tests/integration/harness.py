@@ -271,8 +271,9 @@ class Cluster:
         return self
 
     def state_of(self, node):
+        """By its own word; None while it does not know itself as a member."""
         members = node.get("/api/v1/cluster").json["members"]
-        return next(member["state"] for member in members if member["name"] == node.name)
+        return next((member["state"] for member in members if member["name"] == node.name), None)
 
     def healthy(self, node):
         members = node.get("/api/v1/cluster").json["members"]
