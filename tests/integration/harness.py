@@ -266,12 +266,12 @@ class Cluster:
             node.wait_ready()
         # By their own word: who has not been heard yet counts as ACTIVE elsewhere.
         for node in self.ingesters:
-            wait_until(lambda n=node: self.state_of(n) == "ACTIVE", 60, f"{node.name} ACTIVE")
+            wait_until(lambda n=node: self.state_of(n) in ("ACTIVE", None), 60, f"{node.name} ACTIVE")
         self.wait_healthy(len(self.ingesters))
         return self
 
     def state_of(self, node):
-        """By its own word; None while it does not know itself as a member."""
+        """By its own word; None where its list knows it by its address alone."""
         members = node.get("/api/v1/cluster").json["members"]
         return next((member["state"] for member in members if member["name"] == node.name), None)
 
